@@ -1,0 +1,1 @@
+"""Who may sign, and when: keys, certificates, authorities, trust lists and path validation."""

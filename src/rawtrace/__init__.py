@@ -1,0 +1,1 @@
+"""rawtrace: seals scientific images at the instrument and lets anybody check them."""

@@ -1,0 +1,1 @@
+"""At the instrument: notices what is finished, seals it, loses nothing."""

@@ -1,0 +1,1 @@
+"""Pixels and what was recorded with them; knows no cryptography."""

@@ -1,0 +1,1 @@
+"""Evidence in, report out: the numbered steps of docs/spec/verification.md."""

@@ -1,0 +1,201 @@
+"""Write docs/reference from the code, so that it cannot say anything else.
+
+python tools/generate_reference.py           write the pages
+python tools/generate_reference.py --check   name the pages that are not current, exit 1 if there are any
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import rawtrace
+from rawtrace import errors
+from rawtrace.cli import main as command_line
+from rawtrace.report import Outcome, Verdict
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+MADE = "<!-- Made by tools/generate_reference.py; change the code, then run `make reference`. -->\n"
+OTHER_EXIT_CODES = {
+    1: "could not do it: unreadable, no permission, full disk",
+    2: "wrong usage",
+    3: "no such input",
+    20: "done, and there is something to look at",
+    21: "looked, and found nothing",
+    command_line.EXIT_BUG: "a bug in rawtrace",
+    command_line.EXIT_INTERRUPTED: "interrupted",
+}
+
+
+def errors_page() -> str:
+    """One section per error class, by code."""
+    parts = [
+        "# Errors\n",
+        "An error is one line, `rawtrace: error[E102]: what happened`, and where there is something to do about it a"
+        " second one, `rawtrace: hint: …`. Codes are stable and never used again. In Python the same classes are in"
+        " `rawtrace.errors`; every one of them is a `rawtrace.errors.Error`.\n",
+    ]
+    for kind in errors.all_errors():
+        parts.append(f"## {kind.code}\n")
+        parts.append(f"{inspect.getdoc(kind).splitlines()[0]}\n")
+        parts.append(f"- class: `{kind.__module__}.{kind.__name__}`\n- exit code: {kind.exit_code}")
+        if kind.default_hint:
+            parts.append(f"- hint: {kind.default_hint}")
+        parts.append("")
+    parts += [
+        "## E999\n",
+        "Something that rawtrace did not expect: a bug in rawtrace, not in what it was given. Run the command again"
+        " with `RAWTRACE_DEBUG=1` and report what it prints.\n",
+        f"- exit code: {command_line.EXIT_BUG}\n",
+    ]
+    return "\n".join(parts)
+
+
+def exit_codes_page() -> str:
+    """The codes of verdicts, then all others."""
+    rows = ["# Exit codes\n", "`verify` ends with the code of its verdict; a batch ends with the worst.\n"]
+    rows += ["| code | verdict |", "| --- | --- |"]
+    for code in sorted({verdict.exit_code for verdict in Verdict}):
+        rows.append(f"| {code} | {', '.join(f'`{v}`' for v in Verdict if v.exit_code == code)} |")
+    rows += ["", "Every command:\n", "| code | means |", "| --- | --- |"]
+    rows += [f"| {code} | {meaning} |" for code, meaning in OTHER_EXIT_CODES.items()]
+    rows += ["", "What each verdict means: [verdicts](../concepts/verdicts.md).\n"]
+    return "\n".join(rows)
+
+
+def findings_page() -> str:
+    """One section per finding of the catalogue."""
+    catalogue = importlib.import_module("rawtrace.verification.findings")
+    parts = [
+        "# Findings\n",
+        "A report is a list of findings. Each has a stable id, belongs to a step of the"
+        " [verification](../spec/index.md), and has an outcome; the worst outcome makes the verdict.\n",
+        "| outcome | the verdict is at best |",
+        "| --- | --- |",
+        *(f"| `{outcome}` | `{outcome.verdict}` |" for outcome in Outcome),
+        "",
+    ]
+    parts += list(_finding_sections(catalogue))
+    return "\n".join(parts)
+
+
+def _finding_sections(catalogue: Any) -> Iterator[str]:
+    raise NotImplementedError(catalogue)
+
+
+def command_page() -> str:
+    """Every command, its help and its options."""
+    parts = [
+        "# Command line\n",
+        "Results go to standard output, everything else to standard error."
+        " `--json` gives one JSON document for programs. [Exit codes](exit-codes.md) and [errors](errors.md) have pages"
+        " of their own.\n",
+    ]
+    context = click.Context(command_line.main, info_name="rawtrace", max_content_width=100, terminal_width=100)
+    parts += list(_command_sections(context, level=2))
+    return "\n".join(parts)
+
+
+def _command_sections(context: click.Context, *, level: int) -> Iterator[str]:
+    command = context.command
+    yield f"{'#' * min(level, 4)} {context.command_path}\n"
+    yield "```text"
+    yield command.get_help(context).rstrip()
+    yield "```\n"
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None and not child.hidden:
+                inner = click.Context(child, parent=context, info_name=name, max_content_width=100, terminal_width=100)
+                yield from _command_sections(inner, level=level + 1)
+
+
+def python_page() -> str:
+    """The public names, in the order of ``rawtrace.__all__``."""
+    parts = [
+        "# Python API\n",
+        "Everything here is importable from `rawtrace` and stable; what is not here may change in any release.\n",
+        "```{eval-rst}",
+    ]
+    for name in rawtrace.__all__:
+        value = getattr(rawtrace, name)
+        module = inspect.getmodule(value)
+        home = f"{module.__name__}.{name}" if module and hasattr(module, name) else f"rawtrace.{name}"
+        if inspect.isclass(value):
+            directive, options = "autoclass", ["   :members:"]
+            if issubclass(value, Exception):
+                directive = "autoexception"
+        elif callable(value):
+            directive, options = "autofunction", []
+        else:
+            directive, options = "autodata", []
+        parts += [f".. {directive}:: {home}", *options, ""]
+    return "\n".join([*parts, "```\n"])
+
+
+def index_page() -> str:
+    """The table of contents of the reference."""
+    names = "\n".join(name.removesuffix(".md") for name in PAGES if name != "index.md")
+    return f"# Reference\n\nMade from the code.\n\n```{{toctree}}\n{names}\n```\n"
+
+
+PAGES = {
+    "index.md": index_page,
+    "commands.md": command_page,
+    "exit-codes.md": exit_codes_page,
+    "errors.md": errors_page,
+    "findings.md": findings_page,
+    "python.md": python_page,
+}
+
+
+def import_everything() -> None:
+    """Load every module of rawtrace: an error class is known once its module is."""
+    import pkgutil
+
+    for module in pkgutil.walk_packages(rawtrace.__path__, "rawtrace."):
+        importlib.import_module(module.name)
+
+
+def rendered() -> dict[str, str]:
+    """Every page as it should be."""
+    return {name: MADE + make() for name, make in PAGES.items()}
+
+
+def stale() -> list[str]:
+    """Names of the pages that are missing, differ, or have no source any more."""
+    wanted = rendered()
+    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+
+
+def main() -> int:
+    """Run the command line of this tool."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    import_everything()
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is not current")
+    if parser.parse_args().check:
+        names = stale()
+        for name in names:
+            print(f"docs/reference/{name} is not current: run `make reference` and commit it", file=sys.stderr)
+        return 1 if names else 0
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pages = rendered()
+    for path in FOLDER.glob("*.md"):
+        if path.name not in pages:
+            path.unlink()
+    for name, text in pages.items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+    print(f"reference: {len(pages)} pages in docs/reference")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -27,8 +27,8 @@ OTHER_EXIT_CODES = {
     1: "could not do it: unreadable, no permission, full disk",
     2: "wrong usage",
     3: "no such input",
-    20: "done, and there is something to look at",
-    21: "looked, and found nothing",
+    20: "reserved: done, and there is something to look at",
+    21: "reserved: looked, and found nothing",
     command_line.EXIT_BUG: "a bug in rawtrace",
     command_line.EXIT_INTERRUPTED: "interrupted",
 }
@@ -87,7 +87,17 @@ def findings_page() -> str:
 
 
 def _finding_sections(catalogue: Any) -> Iterator[str]:
-    raise NotImplementedError(catalogue)
+    kinds = catalogue.CATALOGUE.values()
+    for step in catalogue.Step:
+        yield f"## Step {step.value}: {step.name.lower()}\n"
+        for kind in (kind for kind in kinds if kind.step is step):
+            yield f"### {kind.id}\n"
+            yield f"{kind.meaning[:1].upper()}{kind.meaning[1:]}.\n"
+            weighed = "; a policy may weigh it differently" if kind.adjustable else ""
+            yield f"- outcome: `{kind.outcome}`{weighed}"
+            if kind.hint:
+                yield f"- what to do: {kind.hint}"
+            yield ""
 
 
 def command_page() -> str:

@@ -90,3 +90,16 @@ def test_nothing_private_is_in_the_tree() -> None:
             continue
         found = words.search(path.read_text(encoding="utf-8", errors="replace"))
         assert found is None, f"{name}: {found.group()!r}" if found else ""
+
+
+def test_every_command_that_we_tell_people_to_run_exists() -> None:
+    from rawtrace.cli.main import COMMANDS
+
+    sources = sorted((ROOT / "src").rglob("*.py")) + sorted((ROOT / "src").rglob("*.html")) + PAGES
+    named = {
+        (path.relative_to(ROOT).as_posix(), command)
+        for path in sources
+        for command in re.findall(r"(?:[`“]|: |\$ )rawtrace ([a-z]+)\b", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert sorted((where, command) for where, command in named if command not in COMMANDS) == []

@@ -30,10 +30,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rawtrace import strictjson
 from rawtrace.errors import KeyUnavailableError, LimitError, MalformedError, TrustListError
+from rawtrace.trust.certificates import EKU_TRUST_LIST_SIGNING
 from rawtrace.trust.keys import Algorithm, SigningKey, algorithm_of
 
-#: ETSI TS 119 612, ``id-tsl-kp-tslSigning``.
-EKU_LIST_SIGNING = "0.4.0.2231.3.0"
 MAX_HEADER_BYTES = 65_536
 MAX_CHAIN = 8
 
@@ -157,7 +156,7 @@ def check_signer(chain: Sequence[x509.Certificate], *, what: str, at: datetime) 
             raise TrustListError(msg)
     usage = _extension(chain[0], x509.ExtendedKeyUsage)
     # Always asked for: an instrument's certificate comes from the same root and must not sign lists.
-    if usage is None or EKU_LIST_SIGNING not in {oid.dotted_string for oid in usage}:
+    if usage is None or EKU_TRUST_LIST_SIGNING not in {oid.dotted_string for oid in usage}:
         msg = f"{what} is signed with a certificate that is not made for signing lists ({_name(chain[0])})"
         raise TrustListError(msg)
     for certificate in chain:
@@ -252,7 +251,7 @@ def _check_issuer(issuer: x509.Certificate, *, depth: int, what: str) -> None:
     usage = _extension(issuer, x509.ExtendedKeyUsage)
     is_authority = constraints is not None and constraints.ca and (key_usage is None or key_usage.key_cert_sign)
     # An authority that is itself limited to other uses cannot pass on the right to sign lists.
-    limited = usage is not None and not {oid.dotted_string for oid in usage} & {EKU_LIST_SIGNING, _EKU_ANY}
+    limited = usage is not None and not {oid.dotted_string for oid in usage} & {EKU_TRUST_LIST_SIGNING, _EKU_ANY}
     too_deep = constraints is not None and constraints.path_length is not None and depth > constraints.path_length
     if not is_authority or too_deep or limited:
         msg = f"{what} came with a certificate issued by {_name(issuer)}, which may not issue it"

@@ -20,7 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from rawtrace import strictjson
 from rawtrace.errors import LimitError, MalformedError, TrustListError
 from rawtrace.trust.anchors import REASONS, Anchor, Purpose, StatusRecord
-from rawtrace.trust.jws import EKU_LIST_SIGNING, load_certificate
+from rawtrace.trust.certificates import EKU_TRUST_LIST_SIGNING
+from rawtrace.trust.jws import load_certificate
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 MAX_ENTITIES = 10_000
@@ -59,7 +60,7 @@ _HEX_KEY_ID = re.compile(r"([0-9a-f]{2}){1,64}")
 _TIME_STAMPING_ONLY = {
     ExtendedKeyUsageOID.TIME_STAMPING.dotted_string,
     ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string,
-    EKU_LIST_SIGNING,
+    EKU_TRUST_LIST_SIGNING,
 }
 
 

@@ -15,12 +15,10 @@ from cryptography import x509
 from rawtrace.errors import TrustListError
 from rawtrace.trust import jws, lote, lotewriter
 from rawtrace.trust.anchors import REASONS, Anchor, Purpose, StatusRecord, TrustList
-from rawtrace.trust.jws import EKU_LIST_SIGNING
 from rawtrace.trust.keys import SigningKey
 from rawtrace.trust.lote import MAX_LIST_BYTES
 
 __all__ = [
-    "EKU_LIST_SIGNING",
     "MAX_LIST_BYTES",
     "MAX_SIGNED_BYTES",
     "REASONS",
@@ -87,7 +85,7 @@ def sign_list(payload: bytes, *, key: SigningKey, chain: Sequence[x509.Certifica
     payload : bytes
     key : SigningKey
     chain : Sequence[x509.Certificate]
-        The operator's certificate (extended key usage ``EKU_LIST_SIGNING``),
+        The operator's certificate (extended key usage ``EKU_TRUST_LIST_SIGNING``),
         each issued by the next. Verifiers hold the operator to the **last** one:
         put the root there, so that the operator's own certificate can be renewed.
 

@@ -112,14 +112,14 @@ def listed() -> tuple[Entry, ...]:
     return tuple(_read_entry(file) for file in files)
 
 
-def add(source: Path | str, *, unsigned: bool = False, now: datetime | None = None) -> tuple[Change, ...]:
-    """Take the lists of a source up into the store: all of them, or none.
+def add(*paths: Path | str, unsigned: bool = False, now: datetime | None = None) -> tuple[Change, ...]:
+    """Take the lists of some sources up into the store: all of them, or none.
 
     A list that is there already is brought up to date by the rules of ``update``.
 
     Parameters
     ----------
-    source : Path or str
+    *paths : Path or str
         As for ``load_trust``.
     unsigned : bool
         Also take lists that nobody signed: later ones from the same place will
@@ -134,7 +134,7 @@ def add(source: Path | str, *, unsigned: bool = False, now: datetime | None = No
         Not acceptable, older than what is held, or now signed by another operator.
     """
     added = (now or datetime.now(UTC)).isoformat(timespec="seconds")
-    gathered = sources.gather(source, require_signature=not unsigned)
+    gathered = [one for path in paths for one in sources.gather(path, require_signature=not unsigned)]
     sources.newest(one.trust_list for one in gathered)
     held = {entry.id: entry for entry in listed()}
     changes: dict[str, tuple[Change, Carried]] = {}

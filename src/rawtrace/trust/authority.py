@@ -1,0 +1,350 @@
+"""An authority: a folder that issues certificates, revokes them, and publishes its trust list.
+
+::
+
+    authority.json   its record               issued.jsonl     every certificate it ever issued
+    root.pem         root/ its key            statuses.jsonl   every revocation
+    authority.pem    issuing/ its key         trust-list.jws   what verifiers take
+    operator.pem     operator/ its key        sequence.json    the last number a list had
+
+The order of writes of ``issue`` and ``revoke``, all under one lock:
+
+1. append to ``issued.jsonl`` or ``statuses.jsonl``, sync: from here on nothing is lost
+2. take the next number: replace ``sequence.json``, sync
+3. sign the list with that number and replace ``trust-list.jws``, sync
+
+A crash after 1 leaves an older list, which ``publish`` or the next command
+renews; a crash after 2 leaves a gap in the numbers, never the same number twice.
+
+The key in ``root/`` is needed by ``create_authority`` only. Take the folder
+``root/`` away afterwards and keep it offline: everything else works without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import NameOID
+
+from rawtrace import durable, strictjson
+from rawtrace.errors import CertificateError
+from rawtrace.trust import certificates, identifiers, instruments, keys, profiles, register, staging
+from rawtrace.trust.anchors import StatusRecord
+from rawtrace.trust.authorityfolder import (
+    AUTHORITY_SCHEMA,
+    TRUST_LIST_FILE,
+    Authority,
+    issuing_key,
+    open_authority,
+    operator_key,
+    publish,
+    write_list,
+)
+from rawtrace.trust.certificates import SignerKind
+from rawtrace.trust.keys import Algorithm, Protection, SigningKey
+from rawtrace.trust.pkcs11 import TokenOptions
+
+__all__ = [
+    "REASONS",
+    "TRUST_LIST_FILE",
+    "Authority",
+    "Request",
+    "create_authority",
+    "issue",
+    "make_request",
+    "open_authority",
+    "publish",
+    "revoke",
+]
+
+REASONS = (
+    "keyCompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "privilegeWithdrawn",
+    "unspecified",
+)
+#: Reasons that can cast doubt on seals made before the revocation.
+_DOUBTFUL = frozenset({"keyCompromise", "privilegeWithdrawn"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody wants certified; ``make_request`` makes it.
+
+    Attributes
+    ----------
+    csr : x509.CertificateSigningRequest
+        Proves that the sender holds the private key; its subject counts for nothing.
+    protection : Protection
+        As the sender says: the authority's own staff must see the token to know it.
+    """
+
+    kind: SignerKind
+    record: Mapping[str, Any]
+    csr: x509.CertificateSigningRequest
+    protection: Protection
+
+
+def create_authority(
+    folder: Path,
+    *,
+    name: str,
+    owner: str = "",
+    name_space: str = "",
+    algorithm: Algorithm = Algorithm.ED25519,
+    token: TokenOptions | None = None,
+    now: datetime | None = None,
+) -> Authority:
+    """Make a new authority, with its keys and its first, empty trust list.
+
+    Parameters
+    ----------
+    folder : Path
+        Must not exist, or be empty.
+    name : str
+        1 to 48 characters.
+    owner : str
+        ROR of the organisation that runs it.
+    name_space : str
+        Host that PIDs must have (or, with a leading dot, lie below).
+    token : TokenOptions, optional
+        Keep the issuing key in a PKCS#11 token. Root and operator keys are files.
+
+    Raises
+    ------
+    AlreadyExistsError, CertificateError, IdentityRecordError, KeyUnavailableError
+    """
+    at = _at(now)
+    clean_name = name.strip()
+    organisation = identifiers.ror(owner) if owner else ""
+    with staging.new_folder(folder) as new:
+        for part in ("root", "issuing", "operator"):
+            (new / part).mkdir(mode=0o700)
+        with staging.new_key(new / "issuing", algorithm, token) as issuer_key:
+            root_key = keys.create_in_folder(new / "root", algorithm).issuing_key()
+            list_key = keys.create_in_folder(new / "operator", algorithm)
+            root = profiles.issue_root(name=clean_name, organisation=organisation, key=root_key, now=at)
+            certificate = profiles.issue_authority(
+                name=clean_name,
+                organisation=organisation,
+                public_key=issuer_key.public_key(),
+                root=root,
+                root_key=root_key,
+                name_space=name_space,
+                now=at,
+            )
+            operator = profiles.issue_operator(
+                name=clean_name,
+                organisation=organisation,
+                public_key=list_key.public_key(),
+                issuer=certificate,
+                issuer_key=issuer_key.issuing_key(),
+                now=at,
+            )
+            record = {
+                "schema": AUTHORITY_SCHEMA,
+                "name": clean_name,
+                "owner": organisation,
+                "name_space": name_space,
+                "created": at.isoformat(),
+            }
+            durable.write_new(new / "authority.json", strictjson.dumps(record))
+            durable.write_new(new / "root.pem", certificates.to_pem([root]))
+            durable.write_new(new / "authority.pem", certificates.to_pem([certificate]))
+            # The list is held to the root, so that the operator's key can be changed.
+            durable.write_new(new / "operator.pem", certificates.to_pem([operator, certificate, root]))
+            write_list(open_authority(new), list_key, at)
+    return open_authority(folder)
+
+
+def make_request(kind: SignerKind, record: Mapping[str, Any], key: SigningKey) -> Request:
+    """Ask for a certificate: the record, and proof that ``key`` is at hand."""
+    private = key.issuing_key()
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, record["name"])])
+    csr = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .sign(private, None if isinstance(private, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+    )
+    return Request(kind=kind, record=record, csr=csr, protection=key.protection)
+
+
+def issue(
+    folder: Path, request: Request, *, days: int | None = None, now: datetime | None = None
+) -> tuple[x509.Certificate, ...]:
+    """Certify an instrument, a workstation or a repository; also renews.
+
+    Returns
+    -------
+    tuple[x509.Certificate, ...]
+        The new certificate and the authority's.
+
+    Raises
+    ------
+    CertificateError
+        The PID belongs to another kind of signer or lies outside the
+        authority's name space, the key is another signer's or was compromised.
+    IdentityRecordError, KeyUnavailableError, UnwritableError
+    """
+    at = _at(now)
+    authority = open_authority(folder)
+    instruments.check_record(request.record, request.kind)
+    with staging.exclusive(folder):
+        issuer_key, list_key = issuing_key(authority), operator_key(authority)
+        _check_request(authority, request)
+        facts = instruments.summary(request.record)
+        leaf = profiles.issue_leaf(
+            profiles.Leaf(
+                kind=request.kind,
+                protection=request.protection,
+                pid=facts["pid"],
+                name=facts["name"],
+                organisation=facts["owner"] if len(facts["owner"]) <= profiles.MAX_NAME else facts["owner_ror"],
+                record_sha256=instruments.record_digest(request.record),
+                serial_number=facts["serial"],
+            ),
+            public_key=request.csr.public_key(),  # type: ignore[arg-type]  # _check_request accepts no other type
+            issuer=authority.certificate,
+            issuer_key=issuer_key.issuing_key(),
+            now=at,
+            days=days,
+        )
+        register.add_issued(folder, leaf, kind=request.kind, record=request.record)
+        write_list(authority, list_key, at)
+    return (leaf, authority.certificate)
+
+
+def revoke(
+    folder: Path,
+    *,
+    pid: str = "",
+    serial: int | None = None,
+    reason: str,
+    compromised_from: datetime | None = None,
+    note: str = "",
+    now: datetime | None = None,
+) -> tuple[StatusRecord, ...]:
+    """Revoke all certificates of a PID, or one by its serial number.
+
+    Parameters
+    ----------
+    reason : str
+        One of ``REASONS``, RFC 5280's words.
+    compromised_from : datetime, optional
+        Seals proven to be older stay good. For ``keyCompromise`` and
+        ``privilegeWithdrawn`` only; with ``keyCompromise`` and no such time,
+        every seal of that key is in doubt.
+    note : str
+        For people, one line, published in the list.
+
+    Raises
+    ------
+    CertificateError
+        Nothing of that name was issued here, it is revoked already, or the
+        reason and the times do not fit together.
+    """
+    at = _at(now)
+    doubt_from = _at(compromised_from) if compromised_from is not None else None
+    authority = open_authority(folder)
+    _check_revocation(reason, compromised_from, at)
+    if bool(pid) == (serial is not None):
+        msg = "a revocation names either a PID or a serial number"
+        raise CertificateError(msg)
+    uri = identifiers.pid(pid)[0] if pid else ""
+    with staging.exclusive(folder):
+        list_key = operator_key(authority)
+        known = {record.serial: record for record in register.statuses(folder)}
+        named = [item for item in register.issued(folder) if (item.pid == uri if uri else item.serial == serial)]
+        if not named:
+            msg = f"{authority.name} never issued a certificate for {uri or f'serial number {serial:x}'}"
+            raise CertificateError(msg, hint=f"see what it issued: rawtrace authority list {folder}")
+        new = [
+            StatusRecord(
+                serial=item.serial,
+                authority_key_id=certificates.subject_key_id(authority.certificate),
+                reason=reason,
+                revoked_at=known[item.serial].revoked_at if item.serial in known else at,
+                compromised_from=doubt_from,
+                note=note,
+            )
+            for item in named
+            if _adds(known.get(item.serial), reason, doubt_from)
+        ]
+        if not new:
+            first = known[named[0].serial]
+            msg = f"it is revoked already, since {first.revoked_at:%Y-%m-%d %H:%M} UTC, for {first.reason}"
+            raise CertificateError(msg, hint="only an earlier start of a compromise can be added")
+        for record in new:
+            register.add_status(folder, record)
+        write_list(authority, list_key, at)
+    return tuple(new)
+
+
+def _at(now: datetime | None) -> datetime:
+    return (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
+
+
+def _check_request(authority: Authority, request: Request) -> None:
+    """Refuse whatever would let one certificate be taken for another."""
+    if request.kind is SignerKind.SELF:
+        msg = "an authority certifies instruments, workstations and repositories; expected one of these"
+        raise CertificateError(msg)
+    public = request.csr.public_key()
+    keys.algorithm_of(public)
+    if not request.csr.is_signature_valid:
+        msg = "the request is not signed by the key that it names, so nothing shows who holds that key"
+        raise CertificateError(msg)
+    pid = instruments.summary(request.record)["pid"]
+    if authority.name_space and not identifiers.host_is_in(identifiers.host_of(pid), authority.name_space):
+        msg = f"{authority.name} certifies PIDs at {authority.name_space} only, and {pid} is not one"
+        raise CertificateError(msg, hint="choose a PID there, or ask another authority")
+    key_sha256 = register.key_sha256(public)
+    compromised = {record.serial for record in register.statuses(authority.folder) if record.reason == "keyCompromise"}
+    for item in register.issued(authority.folder):
+        if item.pid == pid and item.kind is not request.kind:
+            msg = f"{pid} is certified as {item.kind} already; one PID is one kind of signer, for ever"
+            raise CertificateError(msg, hint="give the other one a PID of its own")
+        if item.key_sha256 != key_sha256:
+            continue
+        if item.pid != pid:
+            msg = f"the key is that of {item.name} ({item.pid}) already; expected a key of its own"
+            raise CertificateError(msg, hint="make the identity anew; never copy a key")
+        if item.serial in compromised:
+            msg = f"the key of {pid} was revoked as compromised; expected a new key"
+            raise CertificateError(msg, hint="renew with --new-key")
+
+
+def _check_revocation(reason: str, compromised_from: datetime | None, at: datetime) -> None:
+    if reason not in REASONS:
+        msg = f"{reason!r} is not a reason for a revocation; expected one of {', '.join(REASONS)}"
+        raise CertificateError(msg)
+    if compromised_from is None:
+        return
+    if reason not in _DOUBTFUL:
+        msg = f"a start of the doubt goes with {' or '.join(sorted(_DOUBTFUL))}, not with {reason}"
+        raise CertificateError(msg, hint="leave the time out, or choose the reason that fits")
+    if compromised_from.tzinfo is None:
+        msg = "the start of the compromise has no time zone; expected one, such as 2026-01-31T08:00Z"
+        raise CertificateError(msg)
+    if compromised_from > at:
+        msg = f"the start of the compromise, {compromised_from:%Y-%m-%d %H:%M}, is in the future"
+        raise CertificateError(msg)
+
+
+def _adds(old: StatusRecord | None, reason: str, compromised_from: datetime | None) -> bool:
+    """Tell whether a further revocation says more than the one that is there: that doubt begins earlier."""
+    if old is None:
+        return True
+    if reason not in _DOUBTFUL:
+        return False
+    until = old.compromised_from if old.reason in _DOUBTFUL else old.revoked_at
+    return until is not None and (compromised_from is None or compromised_from < until)

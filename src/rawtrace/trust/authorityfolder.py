@@ -1,0 +1,160 @@
+"""An authority's folder: what lies in it, its keys, and its trust list, which is signed anew at every change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+
+from rawtrace import durable, strictjson
+from rawtrace.errors import CertificateError, InputNotFoundError, LimitError, MalformedError, TrustListError
+from rawtrace.trust import certificates, keys, register, staging, trustlist
+from rawtrace.trust.anchors import Anchor, Purpose
+from rawtrace.trust.keys import SigningKey
+
+AUTHORITY_SCHEMA = "urn:rawtrace:schema:authority:1"
+TRUST_LIST_FILE = "trust-list.jws"
+#: A verifier takes the list without a word for a year, as it does C2PA's own.
+LIST_LIFETIME = timedelta(days=366)
+_MAX_RECORD_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """What an authority's folder holds, but for its keys.
+
+    Attributes
+    ----------
+    owner : str
+        ROR of the organisation that runs it; empty if not said.
+    name_space : str
+        Host that its PIDs must have; empty if any PID will do.
+    """
+
+    folder: Path
+    name: str
+    owner: str
+    name_space: str
+    root: x509.Certificate
+    certificate: x509.Certificate
+    operator: tuple[x509.Certificate, ...]
+
+
+def open_authority(folder: Path) -> Authority:
+    """Read an authority's folder; no key is opened.
+
+    Raises
+    ------
+    InputNotFoundError, MalformedError, CertificateError
+        Not there, not an authority's folder, or its certificates do not fit together.
+    """
+    path = folder / "authority.json"
+    if not path.is_file():
+        msg = f"{folder} is not the folder of an authority: it has no authority.json"
+        raise InputNotFoundError(msg, hint="make one: rawtrace authority new DIR --name NAME")
+    record = strictjson.loads(
+        staging.read_bounded(path, limit=_MAX_RECORD_BYTES), what=f"{path}", max_bytes=_MAX_RECORD_BYTES
+    )
+    if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
+        msg = f"{path} is not an authority's record"
+        raise MalformedError(msg)
+    if record.get("schema") != AUTHORITY_SCHEMA or not record.get("name"):
+        msg = f"{path} is not an authority's record of the version that this rawtrace knows"
+        raise MalformedError(msg)
+    (root,), (certificate,) = _read(folder / "root.pem", 1), _read(folder / "authority.pem", 1)
+    operator = _read(folder / "operator.pem", 3)
+    if not certificates.is_issued_by(certificate, root) or not certificates.is_issued_by(operator[0], certificate):
+        msg = f"the certificates in {folder} do not belong together; root, authority and operator were expected"
+        raise CertificateError(msg, hint="restore the folder from its backup")
+    return Authority(
+        folder=folder,
+        name=record["name"],
+        owner=record.get("owner", ""),
+        # What binds is the certificate, not the record.
+        name_space=certificates.name_space_of(certificate),
+        root=root,
+        certificate=certificate,
+        operator=operator,
+    )
+
+
+def publish(folder: Path, *, now: datetime | None = None) -> Path:
+    """Sign the trust list again with the next number, for instance before the last one runs out; returns its path."""
+    authority = open_authority(folder)
+    with staging.exclusive(folder):
+        write_list(
+            authority, operator_key(authority), (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
+        )
+    return folder / TRUST_LIST_FILE
+
+
+def _read(path: Path, count: int) -> tuple[x509.Certificate, ...]:
+    chain = certificates.read_pem(staging.read_bounded(path, limit=certificates.MAX_CHAIN_BYTES), what=f"{path}")
+    if len(chain) != count:
+        msg = f"{path} holds {len(chain)} certificates; expected {count}"
+        raise CertificateError(msg)
+    return chain
+
+
+def issuing_key(authority: Authority) -> SigningKey:
+    """Open the key that issues certificates."""
+    return _key(authority.folder / "issuing", authority.certificate)
+
+
+def operator_key(authority: Authority) -> SigningKey:
+    """Open the key that signs the trust list."""
+    return _key(authority.folder / "operator", authority.operator[0])
+
+
+def _key(folder: Path, certificate: x509.Certificate) -> SigningKey:
+    key = keys.open_in_folder(folder)
+    if key.public_key() != certificate.public_key():
+        msg = f"the key in {folder} is not the one of the certificate {certificates.name_of(certificate)!r}"
+        raise CertificateError(msg, hint="restore the folder from its backup")
+    return key
+
+
+def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
+    """Sign the list as it now is, with the next number; call it inside ``staging.exclusive`` only."""
+    sequence = _next_sequence(authority.folder)
+    payload = trustlist.build_list(
+        name=authority.name,
+        operator=authority.owner or authority.name,
+        sequence=sequence,
+        issued=at,
+        next_update=at + LIST_LIFETIME,
+        anchors=(
+            Anchor(
+                certificate=authority.root,
+                purpose=Purpose.SIGNING,
+                name=authority.name,
+                granted=True,
+                since=authority.root.not_valid_before_utc,
+            ),
+        ),
+        statuses=register.statuses(authority.folder),
+    )
+    signed = trustlist.sign_list(payload, key=key, chain=authority.operator)
+    durable.replace(authority.folder / TRUST_LIST_FILE, signed)
+
+
+def _next_sequence(folder: Path) -> int:
+    """Take the next number and make that durable before anything bears it."""
+    path, last = folder / "sequence.json", 0
+    if path.exists():
+        state = strictjson.loads(staging.read_bounded(path, limit=1024), what=f"{path}", max_bytes=1024)
+        last = state.get("last", 0) if isinstance(state, dict) else 0
+        if not isinstance(last, int) or last < 1:
+            msg = f"{path} does not hold the last number of the trust list"
+            raise MalformedError(msg, hint="restore it from its backup")
+    current = folder / TRUST_LIST_FILE
+    if current.exists():
+        try:
+            data = staging.read_bounded(current, limit=trustlist.MAX_SIGNED_BYTES)
+            last = max(last, trustlist.read_list(data, source=f"{current}").sequence)
+        except (TrustListError, LimitError):
+            pass  # a damaged list is about to be replaced; sequence.json has the number
+    durable.replace(path, strictjson.dumps({"last": last + 1}))
+    return last + 1

@@ -1,0 +1,247 @@
+"""``rawtrace authority``: who issues certificates, revokes them and publishes a trust list."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import click
+from cryptography.hazmat.primitives import hashes
+
+from rawtrace.cli import identities, output
+from rawtrace.errors import UsageError
+from rawtrace.trust import authority as authorities
+from rawtrace.trust import identity, register
+from rawtrace.trust.authority import Authority
+from rawtrace.trust.keys import Algorithm
+from rawtrace.trust.register import Issued
+from rawtrace.trust.trustlist import StatusRecord
+
+SCHEMA = "urn:rawtrace:schema:authority-register:1"
+REVOCATION_SCHEMA = "urn:rawtrace:schema:revocation:1"
+
+_folder_argument = click.argument("folder", metavar="AUTHORITY", type=click.Path(path_type=Path))
+
+
+@click.group()
+def authority() -> None:
+    """Run an authority: certify instruments, revoke them, publish the trust list.
+
+    \b
+    Examples:
+      rawtrace authority new ./authority --name "Example University" --owner https://ror.org/0exampe44
+      rawtrace authority issue ./authority ./widefield
+      rawtrace authority revoke ./authority --pid PID --reason cessationOfOperation
+      rawtrace authority list ./authority
+
+    Verifiers take AUTHORITY/trust-list.jws, which every issue and revoke signs anew.
+    """
+
+
+@authority.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="What verifiers will read; at most 48 characters.")
+@click.option("--owner", default="", metavar="ROR", help="The organisation that runs it, as ror.org lists it.")
+@click.option(
+    "--name-space", default="", metavar="HOST", help="Certify only PIDs at this host (with a dot first: below)."
+)
+@identities.key_options
+@identities.json_option
+def new(
+    folder: Path,
+    *,
+    name: str,
+    owner: str,
+    name_space: str,
+    algorithm: str,
+    pkcs11_module: str | None,
+    pkcs11_token: str | None,
+    pkcs11_pin_file: str | None,
+    as_json: bool,
+) -> None:
+    """Make an authority in DIR, which must not exist yet.
+
+    \b
+    Examples:
+      rawtrace authority new ./authority --name "Example University"
+      rawtrace authority new ./authority --name "Example Society" --name-space instruments.example.org
+
+    DIR/root holds the root key, which is not needed again: move that folder to
+    a medium that you lock away. The token options are for the issuing key.
+    """
+    token = identities.token_options(pkcs11_module, pkcs11_token, pkcs11_pin_file)
+    made = authorities.create_authority(
+        folder, name=name, owner=owner, name_space=name_space, algorithm=Algorithm(algorithm), token=token
+    )
+    text = [
+        f"made {folder}",
+        f"name:         {made.name}",
+        f"root SHA-256: {_fingerprint(made)}",
+        f"trust list:   {folder / authorities.TRUST_LIST_FILE}",
+    ]
+    output.emit(_value(made, [], {}), as_json=as_json, text="\n".join(text))
+    output.note(f"note: move {folder / 'root'} to a medium that you lock away; nothing else here needs it")
+
+
+@authority.command()
+@_folder_argument
+@click.argument("identity_folder", metavar="IDENTITY", type=click.Path(path_type=Path))
+@identities.new_key_option
+@identities.json_option
+def issue(folder: Path, identity_folder: Path, *, new_key: bool, as_json: bool) -> None:
+    """Certify the instrument or workstation in IDENTITY, or renew its certificate.
+
+    \b
+    Examples:
+      rawtrace authority issue ./authority ./widefield
+      rawtrace authority issue ./authority ./widefield --new-key
+
+    You vouch for what its record says. Look at it first: rawtrace instrument show IDENTITY
+    """
+    certified = identity.renew_identity(identity_folder, authority=folder, new_key=new_key)
+    identities.emit(certified, as_json=as_json, done=f"certified {identity_folder}")
+
+
+@authority.command()
+@_folder_argument
+@click.option("--pid", default="", help="Revoke every certificate of this PID.")
+@click.option("--serial", default="", metavar="HEX", help="Revoke one certificate, by its serial number.")
+@click.option("--reason", required=True, type=click.Choice(authorities.REASONS, case_sensitive=False))
+@click.option("--compromised-from", metavar="TIME", help="Seals proven to be older stay good: 2026-01-31T08:00Z.")
+@click.option("--note", default="", help="One line for people, published in the trust list.")
+@identities.json_option
+def revoke(
+    folder: Path, *, pid: str, serial: str, reason: str, compromised_from: str | None, note: str, as_json: bool
+) -> None:
+    """Revoke certificates, and sign the trust list anew.
+
+    \b
+    Examples:
+      rawtrace authority revoke ./authority --pid PID --reason cessationOfOperation
+      rawtrace authority revoke ./authority --pid PID --reason keyCompromise --compromised-from 2026-01-31T08:00Z
+      rawtrace authority revoke ./authority --serial 3051ad88 --reason superseded
+
+    keyCompromise without --compromised-from puts every seal of that key in doubt.
+    """
+    if bool(pid) == bool(serial):
+        msg = "a revocation names either --pid or --serial"
+        raise UsageError(msg)
+    records = authorities.revoke(
+        folder,
+        pid=pid,
+        serial=_serial(serial) if serial else None,
+        reason=reason,
+        compromised_from=_time(compromised_from) if compromised_from else None,
+        note=note,
+    )
+    value = {"schema": REVOCATION_SCHEMA, "revoked": [_status(record) for record in records]}
+    text = "\n".join(f"revoked {record.serial:x}: {_sentence(record)}" for record in records)
+    output.emit(value, as_json=as_json, text=text)
+
+
+@authority.command(name="list")
+@_folder_argument
+@identities.json_option
+def list_command(folder: Path, *, as_json: bool) -> None:
+    """List what the authority issued and what it revoked.
+
+    \b
+    Examples:
+      rawtrace authority list ./authority
+      rawtrace authority list ./authority --json
+    """
+    found = authorities.open_authority(folder)
+    issued = list(register.issued(folder))
+    standing = {record.serial: record for record in register.statuses(folder)}
+    lines = [f"{found.name}, root SHA-256 {_fingerprint(found)}"]
+    if not issued:
+        lines.append("nothing issued yet")
+    for item in issued:
+        state = _sentence(standing[item.serial]) if item.serial in standing else f"valid to {item.not_after:%Y-%m-%d}"
+        lines.append(f"{item.serial:x}  {item.kind:<11}  {item.name}  {item.pid}  {state}")
+    output.emit(_value(found, issued, standing), as_json=as_json, text="\n".join(lines))
+
+
+@authority.command()
+@_folder_argument
+@identities.json_option
+def publish(folder: Path, *, as_json: bool) -> None:
+    """Sign the trust list anew, for instance before the last one runs out.
+
+    \b
+    Examples:
+      rawtrace authority publish ./authority
+    """
+    path = authorities.publish(folder)
+    value = {"schema": "urn:rawtrace:schema:published:1", "trust_list": str(path)}
+    output.emit(value, as_json=as_json, text=f"signed {path}")
+
+
+def _value(found: Authority, issued: list[Issued], standing: dict[int, StatusRecord]) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "folder": str(found.folder),
+        "name": found.name,
+        "owner": found.owner,
+        "name_space": found.name_space,
+        "root_sha256": _fingerprint(found),
+        "trust_list": str(found.folder / authorities.TRUST_LIST_FILE),
+        "issued": [
+            {
+                "serial": f"{item.serial:x}",
+                "pid": item.pid,
+                "kind": item.kind.value,
+                "name": item.name,
+                "not_before": item.not_before.isoformat(),
+                "not_after": item.not_after.isoformat(),
+                "protection": item.protection.value,
+                "status": _status(standing[item.serial]) if item.serial in standing else None,
+            }
+            for item in issued
+        ],
+    }
+
+
+def _status(record: StatusRecord) -> dict[str, Any]:
+    return {
+        "serial": f"{record.serial:x}",
+        "reason": record.reason,
+        "revoked_at": record.revoked_at.isoformat(),
+        "compromised_from": record.compromised_from.isoformat() if record.compromised_from else "",
+        "note": record.note,
+    }
+
+
+def _sentence(record: StatusRecord) -> str:
+    doubt = f", compromised from {record.compromised_from:%Y-%m-%d %H:%M} UTC" if record.compromised_from else ""
+    return f"revoked {record.revoked_at:%Y-%m-%d %H:%M} UTC, {record.reason}{doubt}"
+
+
+def _fingerprint(found: Authority) -> str:
+    return found.root.fingerprint(hashes.SHA256()).hex()
+
+
+def _serial(text: str) -> int:
+    try:
+        number = int(text.replace(":", "").strip(), 16)
+    except ValueError:
+        number = 0
+    if not 0 < number < 1 << 160:
+        msg = f"{text[:80]!r} is not a certificate's serial number; expected up to 40 hexadecimal digits"
+        raise UsageError(msg)
+    return number
+
+
+def _time(text: str) -> datetime:
+    """Read a day, which begins at midnight UTC, or a time with its zone."""
+    try:
+        if len(text) == 10:
+            return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        msg = f"{text[:80]!r} is not a time with its zone; expected 2026-01-31, 2026-01-31T08:00Z or an offset"
+        raise UsageError(msg)
+    return parsed

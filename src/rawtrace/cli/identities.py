@@ -1,0 +1,178 @@
+"""What ``rawtrace instrument`` and ``rawtrace workstation`` share: options, and showing an identity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from cryptography.hazmat.primitives import hashes
+
+from rawtrace.cli import output
+from rawtrace.errors import CertificateError, UsageError
+from rawtrace.trust import certificates, identity, instruments
+from rawtrace.trust.certificates import SignerKind
+from rawtrace.trust.identity import Identity
+from rawtrace.trust.keys import Algorithm, Protection
+from rawtrace.trust.pkcs11 import TokenOptions
+
+SCHEMA = "urn:rawtrace:schema:identity:1"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+authority_option = click.option(
+    "--authority", metavar="DIR", help="Folder of the authority that certifies it; without one it is self-certified."
+)
+new_key_option = click.option("--new-key", is_flag=True, help="Change the key too; the old key file is not kept.")
+
+
+def key_options(command: _Command) -> _Command:
+    """Add the options that say what key to make and where."""
+    options = (
+        click.option(
+            "--algorithm",
+            type=click.Choice([algorithm.value for algorithm in Algorithm]),
+            default=Algorithm.ED25519.value,
+            show_default=True,
+            help="What the key signs with.",
+        ),
+        click.option("--pkcs11-module", metavar="FILE", help="Make the key in a token: its maker's PKCS#11 library."),
+        click.option("--pkcs11-token", metavar="LABEL", help="Label of the token."),
+        click.option("--pkcs11-pin-file", metavar="FILE", help="File of mode 0600 that holds the token's PIN, alone."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def token_options(module: str | None, token: str | None, pin_file: str | None) -> TokenOptions | None:
+    """Put the three token options together: all of them, or none."""
+    if not module and not token and not pin_file:
+        return None
+    if not module or not token or not pin_file:
+        msg = "a key in a token takes all of --pkcs11-module, --pkcs11-token and --pkcs11-pin-file"
+        raise UsageError(msg)
+    return TokenOptions(module=Path(module).absolute(), token=token, pin_file=Path(pin_file).absolute())
+
+
+def authority_folder(value: str | None) -> Path | None:
+    """Return the authority's folder; an address is refused in words."""
+    if value is None:
+        return None
+    if value.lower().startswith(("http:", "https:")):
+        msg = "an authority at an address is not available in this version; expected the authority's folder"
+        hint = "make a self-certified identity, take its folder to the authority, and run: rawtrace authority issue"
+        raise UsageError(msg, hint=hint)
+    return Path(value)
+
+
+def create(
+    kind: SignerKind,
+    folder: Path,
+    fields: dict[str, str],
+    *,
+    authority: str | None,
+    algorithm: str,
+    token: TokenOptions | None,
+    as_json: bool,
+) -> None:
+    """Make an identity and show it."""
+    issuer = authority_folder(authority)
+    record = instruments.new_record(kind=kind, **fields)  # type: ignore[arg-type]  # every field the options give is text
+    made = identity.create_identity(folder, kind, record, authority=issuer, algorithm=Algorithm(algorithm), token=token)
+    emit(made, as_json=as_json, done=f"made {folder}")
+
+
+def show(kind: SignerKind, folder: Path, *, as_json: bool) -> None:
+    """Show an identity of the expected kind."""
+    found = identity.load_identity(folder)
+    _expect(found, kind)
+    emit(found, as_json=as_json)
+
+
+def renew(
+    kind: SignerKind, folder: Path, *, authority: str | None, new_key: bool, location: str, as_json: bool
+) -> None:
+    """Renew an identity of the expected kind and show it."""
+    issuer = authority_folder(authority)
+    expected = identity.RECORD_FILES[kind]
+    if folder.is_dir() and not (folder / expected).is_file():
+        msg = f"{folder} holds no {expected}, so it is not {_ARTICLES[kind]}"
+        raise UsageError(msg)
+    renewed = identity.renew_identity(folder, authority=issuer, new_key=new_key, location=location)
+    emit(renewed, as_json=as_json, done=f"renewed {folder}")
+
+
+def emit(found: Identity, *, as_json: bool, done: str = "") -> None:
+    """Print an identity, and a note where something about it is weak."""
+    facts = _facts(found)
+    value = {"schema": SCHEMA, "folder": str(found.folder), **facts, "record": dict(found.record)}
+    width = max(len(label) for label in _LABELS.values()) + 2
+    shown = {name: value for name, value in facts.items() if name != "owner_ror" or value != facts["owner"]}
+    lines = [f"{label + ':':<{width}}{shown[name]}" for name, label in _LABELS.items() if shown.get(name)]
+    output.emit(value, as_json=as_json, text="\n".join([done, *lines] if done else lines))
+    for remark in _remarks(found):
+        output.note(f"note: {remark}")
+
+
+_ARTICLES = {
+    SignerKind.INSTRUMENT: "an instrument",
+    SignerKind.WORKSTATION: "a workstation",
+    SignerKind.REPOSITORY: "a repository",
+}
+_LABELS = {
+    "name": "name",
+    "pid": "PID",
+    "kind": "certified as",
+    "authority": "by",
+    "manufacturer": "manufacturer",
+    "model": "model",
+    "serial": "serial number",
+    "owner": "owner",
+    "owner_ror": "owner's ROR",
+    "location": "place",
+    "algorithm": "key",
+    "protection": "key kept in",
+    "not_before": "valid from",
+    "not_after": "valid to",
+    "certificate_serial": "certificate",
+    "certificate_sha256": "SHA-256",
+}
+
+
+def _facts(found: Identity) -> dict[str, str]:
+    leaf = found.leaf
+    return {
+        **instruments.summary(found.record),
+        "kind": found.kind.value,
+        "role": found.role.value,
+        "authority": certificates.name_of(found.chain[1]) if len(found.chain) > 1 else "",
+        "algorithm": found.key.algorithm.value,
+        "protection": found.key.protection.value,
+        "not_before": f"{leaf.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "not_after": f"{leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "certificate_serial": f"{leaf.serial_number:x}",
+        "certificate_sha256": leaf.fingerprint(hashes.SHA256()).hex(),
+    }
+
+
+def _remarks(found: Identity) -> list[str]:
+    remarks = []
+    if found.kind is SignerKind.SELF:
+        remarks.append("no authority stands behind this identity, so its seals verify as inconclusive")
+    if found.key.protection is Protection.SOFTWARE:
+        remarks.append(f"the key lies in {found.folder}: only the account that seals should be able to read it")
+    try:
+        identity.check_current(found)
+    except CertificateError as error:
+        remarks.append(f"{error}; {error.hint}")
+    return remarks
+
+
+def _expect(found: Identity, kind: SignerKind) -> None:
+    if found.role is not kind:
+        msg = f"{found.folder} is {_ARTICLES[found.role]}; expected {_ARTICLES[kind]}"
+        raise UsageError(msg, hint=f"see: rawtrace {found.role} show {found.folder}")

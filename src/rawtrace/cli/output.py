@@ -90,7 +90,8 @@ class _Bar:
         self._stream = stream
         self._bar: Any = None
         self._task: Any = None
-        self._label, self._total, self._done, self._since = "", None, 0, 0.0
+        self._label, self._done, self._since = "", 0, 0.0
+        self._total: int | None = None
 
     def start(self, label: str, total: int | None) -> None:
         """Begin a task."""

@@ -1,0 +1,72 @@
+"""``rawtrace show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rawtrace.cli import output
+from rawtrace.errors import SealUnreadableError
+
+
+@click.command(no_args_is_help=True)
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
+def show(path: Path, as_json: bool) -> None:
+    """Print what a seal says; nothing of it is checked.
+
+    \b
+    Examples:
+      rawtrace show plate.ome.tiff
+      rawtrace show figure.png.c2pa --json
+    """
+    from rawtrace.verification.evidence import discover
+    from rawtrace.verification.trail import plain
+
+    evidence = discover(path)
+    if evidence.store is None:
+        msg = evidence.findings[0].message
+        raise SealUnreadableError(msg, hint=evidence.findings[0].hint)
+    manifests = [
+        {
+            "label": manifest.label,
+            "claim_sha256": manifest.claim_sha256,
+            "active": manifest.label == evidence.store.active,
+            "assertions": {assertion.label: plain(assertion.data) for assertion in manifest.assertions},
+            "ingredients": [one.title for one in manifest.ingredients],
+        }
+        for manifest in evidence.store.manifests.values()
+    ]
+    value = {"schema": "urn:rawtrace:schema:show:1", "path": str(evidence.path), "manifests": manifests}
+    output.emit(value, as_json=as_json, text=_text(manifests))
+
+
+def _text(manifests: list[dict[str, Any]]) -> str:
+    from rawtrace.render.clean import visible
+
+    lines = ["what the seal says, unchecked (rawtrace verify checks it):"]
+    for manifest in reversed(manifests):
+        lines += ["", f"{'seal' if manifest['active'] else 'ancestor'} {manifest['label']}"]
+        for label, data in manifest["assertions"].items():
+            lines.append(f"  {label}")
+            lines += [f"    {line}" for line in _outline(data)]
+    return "\n".join(visible(line) for line in lines)
+
+
+def _outline(data: Any, depth: int = 0) -> list[str]:
+    if depth > 8:
+        return ["..."]
+    if isinstance(data, dict):
+        lines = []
+        for key, value in data.items():
+            if isinstance(value, (dict, list)) and value:
+                lines += [f"{key}:", *(f"  {line}" for line in _outline(value, depth + 1))]
+            else:
+                lines.append(f"{key}: {value}")
+        return lines
+    if isinstance(data, list):
+        shown = [line for item in data[:50] for line in _outline(item, depth + 1)]
+        return shown + ([f"... and {len(data) - 50} more"] if len(data) > 50 else [])
+    return [str(data)]

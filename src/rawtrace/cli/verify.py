@@ -1,0 +1,180 @@
+"""``rawtrace verify``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rawtrace import durable
+from rawtrace.cli import output
+from rawtrace.errors import Error, InputNotFoundError, LimitError, UsageError
+from rawtrace.report import Report
+
+MAX_PATHS = 1_000_000
+_PREVIEWS = 100
+
+
+@click.command(no_args_is_help=True)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--trust", "trust", metavar="FILE|DIR", multiple=True, type=click.Path(path_type=Path),
+    help="Whom to rely on: an authority's folder, a trust list, a bundle. Without it: the lists of `rawtrace trust`.",
+)  # fmt: skip
+@click.option(
+    "--policy", "policy_file", metavar="FILE", type=click.Path(path_type=Path), help="Weigh findings by this policy."
+)
+@click.option(
+    "--originals",
+    metavar="DIR",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Look for ancestors' files here too.",
+)
+@click.option("--recursive", "-r", is_flag=True, help="Check every file below the named folders.")
+@click.option(
+    "--report", "report_file", metavar="OUT.html", type=click.Path(path_type=Path), help="Write one page for people."
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show what passed, too.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors; the exit code tells.")
+@click.option("--json", "as_json", is_flag=True, help="Reports as JSON; one per line where there are several.")
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    trust: tuple[Path, ...],
+    policy_file: Path | None,
+    originals: tuple[Path, ...],
+    recursive: bool,
+    report_file: Path | None,
+    verbose: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Check files and folders against their seals, offline.
+
+    \b
+    Examples:
+      rawtrace verify figure.png --trust lab-authority/
+      rawtrace verify plate.ome.tiff stack.ome.zarr
+      rawtrace verify -r submission/ --report submission.html
+      find . -name '*.tif' | rawtrace verify - --json
+
+    Exit codes: 0 verified (with or without notes), 10 no seal, 11 inconclusive,
+    12 altered, 13 rejected; of several the worst.
+    """
+    from rawtrace.verification.batch import Failure, Request, exit_code_of, verify_many
+    from rawtrace.verification.policy import DEFAULT, read_policy
+
+    if report_file is not None and report_file.exists():
+        msg = f"{report_file} exists already and is never overwritten"
+        raise UsageError(msg, hint="name another file for --report")
+    policy = read_policy(policy_file) if policy_file else DEFAULT
+    assets = list(_assets(paths, recursive=recursive))
+    several = len(assets) != 1 or recursive or Path("-") in paths
+    progress = output.progress(quiet=quiet)
+    progress.start("verifying", len(assets))
+    results: list[Report | Failure] = []
+    for result in verify_many(assets, Request(trust=trust, policy=policy, originals=originals)):
+        results.append(result if report_file or not several else _lean(result))
+        progress.advance(1)
+        if not quiet or isinstance(result, Failure):
+            _show(result, as_json=as_json, several=several, verbose=verbose)
+    progress.finish()
+    if report_file is not None:
+        _write_page(report_file, [result for result in results if isinstance(result, Report)], quiet=quiet)
+    if several and not as_json and not quiet:
+        output.line(_tally(results))
+    ctx.exit(exit_code_of(results))
+
+
+def _assets(paths: Sequence[Path], *, recursive: bool) -> Iterator[Path]:
+    """Resolve ``-`` and folders to assets; each seal, index and companion counts with its data."""
+    count = 0
+    for path in _named(paths):
+        below = _below(path) if recursive and path.is_dir() else (path,)
+        for asset in below:
+            count += 1
+            if count > MAX_PATHS:
+                msg = f"more than {MAX_PATHS:,} paths were named"
+                raise LimitError(msg)
+            yield asset
+
+
+def _named(paths: Sequence[Path]) -> Iterator[Path]:
+    for path in paths:
+        if str(path) == "-":
+            yield from (Path(os.fsdecode(line)) for line in sys.stdin.buffer.read().splitlines() if line)
+        else:
+            yield path
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    from rawtrace.sealing.discovery import assets_below
+
+    found = False
+    for asset in assets_below(folder):
+        found = True
+        yield asset
+    if not found:
+        msg = f"{folder} holds no files to check"
+        raise InputNotFoundError(msg)
+
+
+def _show(result: Any, *, as_json: bool, several: bool, verbose: bool) -> None:
+    if not isinstance(result, Report):
+        output.error(result.message, code=result.code, hint=result.hint)
+        if as_json:
+            problem = {"code": result.code, "message": result.message, "hint": result.hint}
+            output.emit_json_line({"schema": "urn:rawtrace:schema:error:1", "path": str(result.path), "error": problem})
+        return
+    if as_json and several:
+        output.emit_json_line(result.to_dict())
+        return
+    if as_json:
+        output.emit(result.to_dict(), as_json=True, text="")
+        return
+    from rawtrace.render.text import as_text, verdict_line
+
+    if several and not verbose:
+        output.line(output.coloured(verdict_line(result), result.verdict))
+        return
+    head, _, rest = as_text(result, verbose=verbose).partition("\n")
+    output.line(output.coloured(head, result.verdict))
+    output.line(rest)
+
+
+def _lean(result: Any) -> Any:
+    """Keep only what the tally needs, so that a batch of a million stays small."""
+    if not isinstance(result, Report):
+        return result
+    return Report(path=result.path, verdict=result.verdict, summary="", findings=())
+
+
+def _tally(results: Sequence[Any]) -> str:
+    counts: dict[str, int] = {}
+    for result in results:
+        key = str(result.verdict) if isinstance(result, Report) else "could not be checked"
+        counts[key] = counts.get(key, 0) + 1
+    return f"{len(results):,} checked: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+
+
+def _write_page(target: Path, reports: Sequence[Report], *, quiet: bool) -> None:
+    from rawtrace.image.preview import Preview, preview
+    from rawtrace.render.html import as_html
+
+    previews: dict[str, Preview] = {}
+    for report in sorted(reports, key=lambda one: -one.exit_code)[:_PREVIEWS]:
+        try:
+            made = preview(Path(report.path))
+        except Error:
+            made = None
+        if made is not None:
+            previews[report.path] = made
+    durable.write_new(target, as_html(reports, previews=previews).encode("utf-8", "backslashreplace"))
+    if not quiet:
+        output.note(f"the page is at {target}")

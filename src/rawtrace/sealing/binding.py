@@ -1,0 +1,123 @@
+"""What a seal is bound to: the SHA-256 of a file, streamed, and proof that it stood still meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from rawtrace.errors import ChangedWhileReadError, InputNotFoundError, UnreadableError, from_os_error
+from rawtrace.progress import SILENT, Progress
+
+#: One read. Large enough that hashing, not calling, is what takes the time; small enough for the cache.
+READ_BYTES = 1 << 20
+SIDECAR_SUFFIX = ".c2pa"
+COMPANION_SUFFIX = ".metadata.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What the file system says of a file; differs when somebody has written to it."""
+
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Fingerprint:
+        """Take it from a ``stat`` result."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino)
+
+
+@dataclass(frozen=True, slots=True)
+class FileBinding:
+    """A file's content, as it was read.
+
+    Attributes
+    ----------
+    sha256 : bytes
+        32 bytes.
+    size : int
+        Bytes.
+    fingerprint : Fingerprint
+        Taken before reading; equal after it, or there would be no binding.
+    """
+
+    sha256: bytes
+    size: int
+    fingerprint: Fingerprint
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the seal of ``path`` lies: ``NAME.EXT.c2pa`` beside ``NAME.EXT``."""
+    return path.with_name(path.name + SIDECAR_SUFFIX)
+
+
+def companion_of(path: Path) -> Path:
+    """Return where metadata too long for the seal lies: ``NAME.EXT.metadata.json``."""
+    return path.with_name(path.name + COMPANION_SUFFIX)
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the SHA-256 of some bytes, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def bind_file(path: Path, *, progress: Progress = SILENT) -> FileBinding:
+    """Hash a file in constant memory.
+
+    Raises
+    ------
+    ChangedWhileReadError
+        Size, time stamp or identity changed while it was read.
+    InputNotFoundError, UnreadableError
+    """
+    try:
+        with path.open("rb", buffering=0) as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                msg = f"{path} is not a regular file"
+                raise UnreadableError(msg, hint="name a file or a folder")
+            progress.start(path.name, before.st_size)
+            try:
+                digest, length = _hash_stream(stream, progress)
+            finally:
+                progress.finish()
+            after = os.fstat(stream.fileno())
+        there = path.stat()
+    except FileNotFoundError as error:
+        msg = f"{path} does not exist"
+        raise InputNotFoundError(msg) from error
+    except OSError as error:
+        raise from_os_error(error, f"reading {path}") from error
+    fingerprint = Fingerprint.of(before)
+    if length != before.st_size or not fingerprint == Fingerprint.of(after) == Fingerprint.of(there):
+        msg = f"{path} changed while it was being read"
+        raise ChangedWhileReadError(msg)
+    return FileBinding(digest, length, fingerprint)
+
+
+def confirm_unchanged(path: Path, binding: FileBinding) -> None:
+    """Raise ``ChangedWhileReadError`` if the file is no longer the one that was hashed."""
+    try:
+        now = Fingerprint.of(path.stat())
+    except OSError as error:
+        raise from_os_error(error, f"reading {path}") from error
+    if now != binding.fingerprint:
+        msg = f"{path} changed while it was being sealed"
+        raise ChangedWhileReadError(msg)
+
+
+def _hash_stream(stream: object, progress: Progress) -> tuple[bytes, int]:
+    digest = hashlib.sha256()
+    buffer = bytearray(READ_BYTES)
+    view = memoryview(buffer)
+    length = 0
+    while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+        digest.update(view[:count])
+        length += count
+        progress.advance(count)
+    return digest.digest(), length

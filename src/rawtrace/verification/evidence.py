@@ -1,0 +1,177 @@
+"""Step 1, discovery: what is checked, where its seal lies, and what of it can be read.
+
+Evidence is gathered once; the checks look at nothing but it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rawtrace.errors import Error, InputNotFoundError, SealUnreadableError
+from rawtrace.report import Finding
+from rawtrace.sealing import binding, embedded, folderindex, manifest
+from rawtrace.sealing.ancestors import read_sidecar
+from rawtrace.sealing.assertions import HASH_DATA
+from rawtrace.sealing.manifest import Assertion, Manifest, Store
+from rawtrace.verification.findings import finding
+
+
+class Form(StrEnum):
+    """In which of the three forms a seal belongs to its data."""
+
+    SIDECAR = "sidecar"
+    EMBEDDED = "embedded"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What was found for one path.
+
+    Attributes
+    ----------
+    path : Path
+        The asset: a file, or a folder.
+    named : Path
+        What the seal is bound to: the file itself, or the folder's index.
+    seal_path : Path or None
+        Where the seal was read from; ``None`` when there is none.
+    raw : bytes
+        The manifest store.
+    store : Store or None
+        ``None`` when there is no seal or it cannot be read.
+    ranges : tuple of (int, int)
+        Where in the file an embedded seal lies.
+    findings : tuple[Finding, ...]
+        What discovery itself came to.
+    """
+
+    path: Path
+    named: Path
+    form: Form
+    seal_path: Path | None = None
+    raw: bytes = b""
+    store: Store | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def active(self) -> Manifest | None:
+        """The newest manifest of the seal."""
+        return self.store.manifests[self.store.active] if self.store else None
+
+
+def discover(path: Path) -> Evidence:
+    """Find the seal of a path.
+
+    A seal's own path stands for the data beside it; an index's path for its folder.
+
+    Raises
+    ------
+    InputNotFoundError
+        Neither data nor seal is there.
+    """
+    path = _asset_of(path)
+    if path.is_dir():
+        return _discover_beside(path, folderindex.index_of(path), Form.FOLDER)
+    if path.name.endswith(folderindex.INDEX_SUFFIX):
+        folder = path.with_name(path.name.removesuffix(folderindex.INDEX_SUFFIX))
+        if folder.is_dir():
+            return _discover_beside(folder, path, Form.FOLDER)
+    if not path.exists():
+        msg = f"{path} does not exist"
+        raise InputNotFoundError(msg)
+    if binding.sidecar_of(path).exists():
+        return _discover_beside(path, path, Form.SIDECAR)
+    return _discover_inside(path)
+
+
+def data_hashes(bound: Manifest) -> tuple[Assertion, ...]:
+    """Return the data hash assertions of a manifest; a sound one has exactly one."""
+    return tuple(assertion for assertion in bound.assertions if assertion.name == HASH_DATA)
+
+
+def statement(of: Manifest, label: str) -> Mapping[str, Any]:
+    """Return one of our own statements, if the signer attests it; empty otherwise."""
+    for assertion in of.assertions:
+        if assertion.label == label and assertion.created and isinstance(assertion.data, dict):
+            return dict(assertion.data)
+    return {}
+
+
+def _asset_of(path: Path) -> Path:
+    path = path if path.name and path.name != ".." else path.resolve()
+    if not path.name.endswith(binding.SIDECAR_SUFFIX) or path.is_dir():
+        return path
+    asset = path.with_name(path.name.removesuffix(binding.SIDECAR_SUFFIX))
+    if asset.name.endswith(folderindex.INDEX_SUFFIX):
+        folder = asset.with_name(asset.name.removesuffix(folderindex.INDEX_SUFFIX))
+        return folder if folder.is_dir() else asset
+    if asset.exists():
+        return asset
+    if not path.exists():
+        msg = f"{path} does not exist"
+        raise InputNotFoundError(msg)
+    msg = f"{path} is a seal, but the data it belongs to, {asset.name}, is not beside it"
+    raise InputNotFoundError(msg, hint="put both into one folder and name the data")
+
+
+def _discover_beside(path: Path, named: Path, form: Form) -> Evidence:
+    sidecar = binding.sidecar_of(named)
+    if not sidecar.exists():
+        return Evidence(path=path, named=named, form=form, findings=(_missing(path, form),))
+    try:
+        raw = read_sidecar(sidecar)
+        store = manifest.read_store(raw)
+    except Error as error:
+        return Evidence(path=path, named=named, form=form, seal_path=sidecar, findings=(_unreadable(sidecar, error),))
+    findings = [finding("seal-found", f"the seal {sidecar.name} lies beside the data")]
+    if form is Form.SIDECAR and _holds_seal(path):
+        findings.append(
+            finding("second-seal", "the file also holds a seal inside it; the one beside it covers every byte")
+        )
+    return Evidence(
+        path=path, named=named, form=form, seal_path=sidecar, raw=raw, store=store, findings=tuple(findings)
+    )
+
+
+def _discover_inside(path: Path) -> Evidence:
+    try:
+        found = embedded.embedded_store(path)
+        if found is None:
+            return Evidence(path=path, named=path, form=Form.SIDECAR, findings=(_missing(path, Form.SIDECAR),))
+        raw, ranges = found
+        store = manifest.read_store(raw)
+    except SealUnreadableError as error:
+        return Evidence(path=path, named=path, form=Form.EMBEDDED, seal_path=path, findings=(_unreadable(path, error),))
+    return Evidence(
+        path=path,
+        named=path,
+        form=Form.EMBEDDED,
+        seal_path=path,
+        raw=raw,
+        store=store,
+        ranges=tuple(ranges),
+        findings=(finding("seal-found", "the seal is inside the file"),),
+    )
+
+
+def _holds_seal(path: Path) -> bool:
+    try:
+        return embedded.embedded_store(path) is not None
+    except Error:
+        return True
+
+
+def _missing(path: Path, form: Form) -> Finding:
+    where = f"{path.name}.sha256.c2pa" if form is Form.FOLDER else f"{path.name}.c2pa"
+    inside = "" if form is Form.FOLDER else ", and none is inside the file"
+    return finding("seal-missing", f"no seal is there: {where} is not beside the data{inside}")
+
+
+def _unreadable(where: Path, error: Error) -> Finding:
+    return finding("seal-unreadable", f"{where.name} is there but cannot be read as a seal: {error.message}")

@@ -1,0 +1,317 @@
+"""Step 7, ancestors: the chain from the asset back to what no other data went into.
+
+Every ancestor's manifest lies inside the asset's own seal, so its signer is
+checked even when its file is not at hand. Where the file can be found, beside
+the asset or where the reader said, its bytes are checked too. Walking is by a
+queue, not by recursion: a chain may be 200 generations long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from rawtrace.errors import Error
+from rawtrace.progress import SILENT
+from rawtrace.report import ChainLink, Finding, SealFacts, Verdict, verdict_of
+from rawtrace.sealing import binding, datahash
+from rawtrace.sealing.ancestors import read_sidecar
+from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
+from rawtrace.sealing.manifest import Manifest, Store, read_store
+from rawtrace.trust.certificates import name_of, signer_kind
+from rawtrace.verification import checks
+from rawtrace.verification.checks import SignerEvidence, Verifier
+from rawtrace.verification.content import check_content
+from rawtrace.verification.evidence import Evidence, data_hashes, discover, statement
+from rawtrace.verification.findings import finding
+from rawtrace.verification.policy import Policy
+
+MAX_ANCESTORS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Findings about all ancestors, and the chain as a picture needs it, the asset first."""
+
+    findings: tuple[Finding, ...]
+    chain: tuple[ChainLink, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Input:
+    """One thing that a manifest says its data was made from."""
+
+    title: str
+    relationship: str
+    target: str
+    sha256: str
+    claim_sha256: str
+
+
+def follow(
+    evidence: Evidence, asset: ChainLink, verifier: Verifier, policy: Policy, *, originals: Sequence[Path]
+) -> Trail:
+    """Check every ancestor of an asset.
+
+    Parameters
+    ----------
+    asset : ChainLink
+        The asset's own node, without children; they are filled in here.
+    originals : Sequence of Path
+        Folders to look for ancestors' files in, besides the asset's own.
+    """
+    store = evidence.store
+    if store is None:
+        return Trail((), (asset,))
+    places = (evidence.named.parent, *originals)
+    findings: list[Finding] = []
+    links: dict[str, ChainLink] = {asset.key: asset}
+    children: dict[str, list[str]] = {}
+    pending: deque[tuple[str, Manifest]] = deque([(asset.key, store.active_manifest)])
+    while pending:
+        key, manifest = pending.popleft()
+        for number, item in enumerate(_inputs_of(manifest), start=1):
+            child_key = item.target or f"{key}/{number}"
+            children.setdefault(key, []).append(child_key)
+            if child_key in links:
+                continue
+            if len(links) > MAX_ANCESTORS:
+                findings.append(finding("ancestors-too-many", f"the chain has more than {MAX_ANCESTORS:,} ancestors"))
+                pending.clear()
+                break
+            parent = store.manifests.get(item.target)
+            link, found = _check_one(child_key, item, parent, store, places, verifier, policy)
+            links[child_key] = link
+            findings += found
+            if parent is not None:
+                pending.append((child_key, parent))
+    if not children:
+        findings.append(finding("ancestors-none", "the seal names no data that this was made from"))
+    chain = tuple(replace(link, children=tuple(children.get(link.key, ()))) for link in links.values())
+    return Trail(tuple(findings), chain)
+
+
+def facts_of(signer: SignerEvidence) -> SealFacts:
+    """Return what a seal says of itself, for people."""
+    manifest, leaf = signer.manifest, signer.leaf
+    instrument = statement(manifest, INSTRUMENT)
+    kind = signer_kind(leaf) if leaf is not None else None
+    terms = checks.source_types(manifest)
+    chain = signer.path.chain
+    return SealFacts(
+        label=manifest.label,
+        claim_sha256=manifest.claim_sha256,
+        signer=name_of(leaf) if leaf is not None else "",
+        signer_kind=str(kind) if kind is not None else "unknown",
+        authority=name_of(chain[1]) if len(chain) > 1 else "",
+        certificate_sha256=binding.sha256(manifest.signature.chain[0]).hex() if manifest.signature.chain else "",
+        instrument=instrument,
+        acquisition=plain(statement(manifest, ACQUISITION)),
+        actions=tuple(plain(step) for step in checks.actions(manifest)),
+        digital_source_type=terms[0] if terms else "",
+        sealed_at=signer.claimed_at.isoformat() if signer.claimed_at else "",
+        trusted_time=signer.trusted_at.isoformat() if signer.trusted_at else "",
+    )
+
+
+def plain(value: Any) -> Any:
+    """Return decoded CBOR as JSON types: bytes as hexadecimal, keys as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+def _inputs_of(manifest: Manifest) -> Iterator[_Input]:
+    """Pair each C2PA ingredient with the content hash that our own statement gives for it."""
+    stated = statement(manifest, INPUTS).get("inputs")
+    items = [item for item in stated if isinstance(item, dict)] if isinstance(stated, list) else []
+    unused = list(items)
+    for ingredient in manifest.ingredients:
+        match = next((item for item in unused if _belongs(item, ingredient.title, ingredient.target)), None)
+        if match is not None:
+            unused.remove(match)
+        yield _input(match or {}, ingredient.title, ingredient.relationship, ingredient.target)
+    for item in unused:
+        yield _input(item, str(item.get("title", "")), str(item.get("relationship", "")), "")
+
+
+def _belongs(item: Mapping[str, Any], title: str, target: str) -> bool:
+    return item.get("title") == title and _seal_of(item).get("label", "") == target
+
+
+def _seal_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    named = item.get("seal")
+    return named if isinstance(named, dict) else {}
+
+
+def _input(item: Mapping[str, Any], title: str, relationship: str, target: str) -> _Input:
+    return _Input(
+        title=title or "an unnamed ancestor",
+        relationship=relationship,
+        target=target,
+        sha256=str(item.get("sha256", "")),
+        claim_sha256=str(_seal_of(item).get("claim_sha256", "")),
+    )
+
+
+def _check_one(
+    key: str,
+    item: _Input,
+    parent: Manifest | None,
+    store: Store,
+    places: Sequence[Path],
+    verifier: Verifier,
+    policy: Policy,
+) -> tuple[ChainLink, list[Finding]]:
+    findings: list[Finding] = []
+    file = _find_file(item, parent, places)
+    own: list[Finding] = []
+    seal: SealFacts | None = None
+    if parent is None:
+        findings.append(_unsealed(item, file))
+    else:
+        signer = checks.gather_signer(parent, store, verifier)
+        seal = facts_of(signer)
+        own = [
+            policy.weigh(found)
+            for found in (
+                *checks.check_envelope(parent, None),
+                *checks.check_certificate(signer, verifier),
+                *checks.check_status(signer, verifier),
+                *checks.check_time(signer, verifier),
+                *checks.check_statement(signer),
+            )
+        ]
+        findings += _agreement(item, parent)
+        findings += _summaries(item, own)
+        findings += _check_file(item, parent, file)
+    findings = [policy.weigh(replace(found, subject=item.title)) for found in findings]
+    verdict = verdict_of([*own, *(found for found in findings if found.id in _ABOUT_THE_NODE)])
+    if parent is None:
+        verdict = Verdict.INCONCLUSIVE
+    link = ChainLink(
+        key=key,
+        title=item.title,
+        verdict=verdict,
+        relationship=item.relationship,
+        file=str(file.path) if file and file.same else "",
+        seal=seal,
+    )
+    return link, findings
+
+
+_ABOUT_THE_NODE = frozenset({"ancestor-altered", "ancestor-mismatch"})
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that bears an ancestor's name; ``sealed_alike``: the ancestor's own seal lies beside it."""
+
+    path: Path
+    same: bool
+    sealed_alike: bool
+    findings: tuple[Finding, ...] = ()
+
+
+def _find_file(item: _Input, parent: Manifest | None, places: Sequence[Path]) -> _File | None:
+    """Look for an ancestor's file by its name; a name from a seal never leads out of a folder."""
+    name = item.title
+    if not name or PurePath(name).name != name or "\\" in name or "\0" in name or ":" in name or name in {".", ".."}:
+        return None
+    best: _File | None = None
+    for place in places:
+        candidate = place / name
+        try:
+            if not candidate.is_file():
+                continue
+            found = _compare(candidate, item, parent)
+        except (Error, OSError, ValueError):
+            continue
+        if found.same:
+            return found
+        if best is None or found.sealed_alike:
+            best = found
+    return best
+
+
+def _compare(candidate: Path, item: _Input, parent: Manifest | None) -> _File:
+    alike = False
+    sidecar = binding.sidecar_of(candidate)
+    if parent is not None and sidecar.is_file():
+        try:
+            beside = read_store(read_sidecar(sidecar)).active_manifest
+            alike = beside.label == parent.label and beside.claim_sha256 == parent.claim_sha256
+        except Error:
+            alike = False
+    if alike or (parent is not None and candidate.name.endswith(".sha256")):
+        found = [one for one in check_content(discover(candidate), progress=SILENT) if one.outcome == "altered"]
+        return _File(candidate, not found, alike, tuple(found))
+    wanted = item.sha256 or _sealed_sha256(parent)
+    return _File(candidate, bool(wanted) and binding.bind_file(candidate).sha256.hex() == wanted, alike)
+
+
+def _sealed_sha256(parent: Manifest | None) -> str:
+    hashes = data_hashes(parent) if parent is not None else ()
+    said = datahash.read_data_hash(hashes[0]) if len(hashes) == 1 else None
+    return said.digest.hex() if isinstance(said, datahash.DataHash) and not said.exclusions else ""
+
+
+def _unsealed(item: _Input, file: _File | None) -> Finding:
+    if file and file.same:
+        tail = "; the file beside is the one that was used, but nobody vouches for it"
+    elif not item.sha256:
+        tail = ", and not even its content was noted"
+    else:
+        tail = ""
+    return finding("ancestor-unsealed", f"{item.title} has no seal, so the chain ends there{tail}")
+
+
+def _agreement(item: _Input, parent: Manifest) -> Iterator[Finding]:
+    """Compare the content hash in our own statement with the ancestor's own seal."""
+    sealed = _sealed_sha256(parent)
+    if item.claim_sha256 and item.claim_sha256 != parent.claim_sha256:
+        yield finding("ancestor-mismatch", f"the seal names another seal for {item.title} than the one inside it")
+    elif item.sha256 and sealed and item.sha256 != sealed:
+        yield finding(
+            "ancestor-mismatch", f"the seal and the ancestor's own seal name different content for {item.title}"
+        )
+
+
+def _summaries(item: _Input, own: Sequence[Finding]) -> Iterator[Finding]:
+    """One finding per ancestor that says what its own checks came to, with the sentences as evidence."""
+    verdict = verdict_of(own)
+    said = [found.message for found in own if found.outcome.verdict is verdict]
+    proof = {"findings": [found.id for found in own if found.outcome != "passed"]}
+    if verdict in {Verdict.REJECTED, Verdict.ALTERED}:
+        yield finding("ancestor-rejected", f"the seal of {item.title} does not hold: {said[0]}", evidence=proof)
+    elif verdict is Verdict.INCONCLUSIVE:
+        yield finding("ancestor-open", f"the seal of {item.title} leaves a question open: {said[0]}", evidence=proof)
+    elif verdict is Verdict.VERIFIED_WITH_NOTES:
+        message = f"the seal of {item.title} holds, with notes: {'; '.join(said)}"
+        yield finding("ancestor-noted", message, evidence=proof)
+    else:
+        yield finding("ancestor-good", f"the seal of {item.title} holds")
+
+
+def _check_file(item: _Input, parent: Manifest, file: _File | None) -> Iterator[Finding]:
+    if file is None:
+        yield finding("ancestor-file-absent", f"the file of {item.title} is not at hand; its seal is inside this one")
+    elif file.same:
+        yield finding("ancestor-file-good", f"the file of {item.title} is at hand and is as it was sealed")
+    elif file.sealed_alike:
+        why = f": {file.findings[0].message}" if file.findings else ""
+        yield finding(
+            "ancestor-altered", f"the file of {item.title} lies beside with its seal and is not what was sealed{why}"
+        )
+    else:
+        yield finding(
+            "ancestor-namesake", f"a file called {item.title} lies beside, but it is not the one that was used"
+        )
+        yield finding("ancestor-file-absent", f"the file of {item.title} is not at hand; its seal is inside this one")

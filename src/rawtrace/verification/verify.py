@@ -1,0 +1,113 @@
+"""Verification: one path in, one report out, all findings in the order of the steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rawtrace.progress import SILENT, Progress
+from rawtrace.report import ChainLink, Finding, Report, Verdict, verdict_of
+from rawtrace.sealing import envelope
+from rawtrace.trust.anchors import TrustList
+from rawtrace.verification import checks, trail
+from rawtrace.verification.checks import Verifier
+from rawtrace.verification.content import check_content
+from rawtrace.verification.evidence import discover
+from rawtrace.verification.policy import DEFAULT, Policy
+
+
+def verify(
+    path: Path,
+    *,
+    trust: Sequence[TrustList],
+    policy: Policy = DEFAULT,
+    originals: Sequence[Path] = (),
+    now: datetime | None = None,
+    progress: Progress = SILENT,
+) -> Report:
+    """Check a file or a folder against its seal, offline.
+
+    Parameters
+    ----------
+    path : Path
+        The data; a seal's or an index's path stands for the data it belongs to.
+    trust : Sequence[TrustList]
+        Whom to rely on; see ``rawtrace.trust.sources.load_trust``.
+    policy : Policy
+    originals : Sequence of Path
+        Folders in which ancestors' files may be found.
+    now : datetime, optional
+        Check as of another time than now.
+
+    Returns
+    -------
+    Report
+        Never raised as an error: a missing, broken or foreign seal is a verdict.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableError
+        The data itself cannot be read.
+    """
+    return verify_with(Verifier(tuple(trust), now), path, policy=policy, originals=originals, progress=progress)
+
+
+def verify_with(
+    verifier: Verifier,
+    path: Path,
+    *,
+    policy: Policy = DEFAULT,
+    originals: Sequence[Path] = (),
+    progress: Progress = SILENT,
+) -> Report:
+    """Check one path with a verifier that was made for many; see ``verify``."""
+    started = time.perf_counter()
+    evidence = discover(path)
+    findings: list[Finding] = list(evidence.findings)
+    seal = None
+    chain: tuple[ChainLink, ...] = ()
+    if evidence.store is not None and evidence.active is not None:
+        signer = checks.gather_signer(evidence.active, evidence.store, verifier)
+        findings += checks.check_envelope(evidence.active, envelope.library_word(evidence.raw))
+        findings += check_content(evidence, progress=progress)
+        findings += checks.check_certificate(signer, verifier)
+        findings += checks.check_status(signer, verifier)
+        findings += checks.check_time(signer, verifier)
+        findings += checks.check_statement(signer)
+        findings = [policy.weigh(finding) for finding in findings]
+        seal = trail.facts_of(signer)
+        asset = ChainLink(
+            key=evidence.active.label, title=evidence.path.name, verdict=verdict_of(findings), file=str(path), seal=seal
+        )
+        followed = trail.follow(evidence, asset, verifier, policy, originals=originals)
+        findings += followed.findings
+        chain = followed.chain
+    findings.sort(key=lambda finding: finding.step)
+    verdict = verdict_of(findings)
+    return Report(
+        path=str(path),
+        verdict=verdict,
+        summary=_summary(verdict, findings),
+        findings=tuple(findings),
+        seal=seal,
+        chain=chain,
+        trust=tuple(one.facts() for one in verifier.lists),
+        policy=policy.name,
+        checked_at=verifier.clock().astimezone(UTC).isoformat(timespec="seconds"),
+        cost={"seconds": round(time.perf_counter() - started, 6)},
+    )
+
+
+def _summary(verdict: Verdict, findings: Sequence[Finding]) -> str:
+    """Say the verdict in one sentence: the first of the findings that make it what it is."""
+    decisive = [finding for finding in findings if finding.outcome.verdict is verdict]
+    if verdict is Verdict.VERIFIED:
+        return "the data is what was sealed, and the signer is certified by a listed authority"
+    if verdict is Verdict.VERIFIED_WITH_NOTES:
+        count = len({finding.id for finding in decisive})
+        things = "one thing" if count == 1 else f"{count} things"
+        return f"the data is what was sealed, and the signer is certified by a listed authority; {things} to know"
+    more = len(decisive) - 1
+    return decisive[0].message + (f" (and {more} more)" if more > 0 else "")

@@ -29,7 +29,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rawtrace import strictjson
-from rawtrace.errors import KeyUnavailableError, LimitError, MalformedError, TrustListError
+from rawtrace.errors import CertificateError, KeyUnavailableError, LimitError, MalformedError, TrustListError
+from rawtrace.trust.certfacts import ODD, read_certificate
 from rawtrace.trust.certificates import EKU_TRUST_LIST_SIGNING
 from rawtrace.trust.keys import Algorithm, SigningKey, algorithm_of
 
@@ -191,16 +192,16 @@ def load_certificate(text: object, what: str) -> x509.Certificate:
     if not isinstance(text, str) or len(text) > MAX_HEADER_BYTES or not text.isascii():
         raise TrustListError(msg)
     try:
-        der = base64.b64decode(text, validate=True)
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = read_certificate(base64.b64decode(text, validate=True))
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.version)
         _ = (certificate.not_valid_before_utc, certificate.not_valid_after_utc, certificate.serial_number)
         certificate.public_key()
     except UnsupportedAlgorithm:
         raise
-    except (ValueError, TypeError, KeyError, OverflowError, x509.DuplicateExtension) as error:
+    except CertificateError as error:
+        msg = f"{what} is not a certificate in base64 DER that rawtrace reads: {error.message}"
         raise TrustListError(msg) from error
-    except (x509.InvalidVersion, x509.UnsupportedGeneralNameType) as error:
+    except ODD as error:
         raise TrustListError(msg) from error
     return certificate
 

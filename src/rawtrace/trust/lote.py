@@ -202,8 +202,9 @@ class _Reading:
                 msg = f"{self._what} holds more than {MAX_STATUSES} statuses"
                 raise TrustListError(msg)
             authority = bytes.fromhex(text)
+            time_of = f"a time in the statuses of {place}"
             for record in records:
-                status = _read_status(record, authority, place)
+                status = _read_status(record, authority, place, time_of)
                 if (authority, status.serial) in self.statuses:
                     msg = f"{place} has two statuses for the certificate {status.serial:x}"
                     raise TrustListError(msg)
@@ -224,7 +225,7 @@ def contradicts(certificate: x509.Certificate, purpose: Purpose) -> bool:
     return named <= _TIME_STAMPING_ONLY
 
 
-def _read_status(record: object, authority: bytes, place: str) -> StatusRecord:
+def _read_status(record: object, authority: bytes, place: str, time_of: str) -> StatusRecord:
     if not isinstance(record, dict):
         msg = f"{place} has a status that is no object"
         raise TrustListError(msg)
@@ -235,9 +236,9 @@ def _read_status(record: object, authority: bytes, place: str) -> StatusRecord:
     if not isinstance(reason, str) or reason not in REASONS:
         msg = f"{place} gives no reason that RFC 5280 knows for the status of {serial}"
         raise TrustListError(msg)
-    revoked_at = _read_time(record.get("revokedAt"), f"the revocation of {serial} by {place}")
+    revoked_at = _read_time(record.get("revokedAt"), time_of)
     doubt = record.get("compromisedFrom")
-    compromised_from = None if doubt is None else _read_time(doubt, f"the compromise of {serial} by {place}")
+    compromised_from = None if doubt is None else _read_time(doubt, time_of)
     if compromised_from is not None and compromised_from > revoked_at:
         msg = f"{place} says that {serial} was compromised after it was revoked"
         raise TrustListError(msg)

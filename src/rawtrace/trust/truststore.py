@@ -216,7 +216,7 @@ def _update(entry: Entry) -> Change:
     old = entry.carried
     name, held = old.trust_list.name, old.trust_list
     try:
-        gathered = sources.gather(old.origin, require_signature=held.signed)
+        gathered = sources.gather(old.origin)
     except TrustListError as error:
         return Change(id=entry.id, name=name, outcome=Outcome.REFUSED, message=error.message, trust_list=held)
     except Error as error:

@@ -100,6 +100,8 @@ def test_uri_leading_dot_means_below() -> None:
 
 def test_uri_without_host_is_excluded_too_fail() -> None:
     assert codes(URI("urn:x:y"), excluded=[HOST]) == EXCLUDED
+    assert codes(URI("https://192.0.2.1/"), excluded=[HOST]) == EXCLUDED
+    assert codes(URI("https://192.0.2.1/"), permitted=[URI("192.0.2.1")]) == OUTSIDE
 
 
 @pytest.mark.parametrize(
@@ -223,6 +225,13 @@ def test_names_of_intermediate_count_unless_self_issued_fail() -> None:
     lists = [c.listing(c.anchor(root))]
     result = validate_path([c.make("Leaf", renewed).certificate, renewed.certificate], lists, at=c.NOW)
     assert result.trusted
+
+
+def test_leaf_is_never_free_as_self_issued_fail() -> None:
+    root = c.make("Root", ca=True, constraints=x509.NameConstraints([HOST], None))
+    leaf = c.make("Root", root, names=[URI("https://other.example/1")])
+    result = validate_path([leaf.certificate], [c.listing(c.anchor(root))], at=c.NOW)
+    assert {problem.code for problem in result.problems} == OUTSIDE
 
 
 def test_too_many_to_compare_fail() -> None:

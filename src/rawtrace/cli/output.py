@@ -73,9 +73,14 @@ def bug(unexpected: BaseException) -> None:
 
 def coloured(text: str, verdict: str) -> str:
     """Colour a text by its verdict where stdout is a terminal that wants colour."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+    if not is_terminal() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{_COLOURS.get(verdict, '0')}m{text}\x1b[0m"
+
+
+def is_terminal() -> bool:
+    """Whether a person reads stdout as it comes."""
+    return sys.stdout.isatty()
 
 
 def progress(*, quiet: bool = False) -> Progress:

@@ -1,0 +1,1 @@
+"""A simulated microscope, an editor and five attacks, played for real."""

@@ -1,0 +1,417 @@
+"""The agent's loop: what is new is enlisted, what is finished is sealed, what fails is tried again for ever.
+
+One thread runs the loop and is the outbox's only writer; a few threads seal.
+Time is a clock that never jumps; the wall clock is for display, and to tell how
+old a seal of an earlier run is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rawtrace.agent import work
+from rawtrace.agent.finish import Decision, How, NothingSaid, Observation, Says, again_after, decide, span
+from rawtrace.agent.hints import Hints
+from rawtrace.agent.outbox import Outbox, Told
+from rawtrace.agent.register import Register, Track
+from rawtrace.agent.rows import State
+from rawtrace.agent.settings import Event, Settings
+from rawtrace.agent.watch import Kind, WatchedFolder, is_zarr, leftover_beside, sidecar_of
+from rawtrace.agent.writers import Writers
+from rawtrace.errors import (
+    AlreadyExistsError,
+    ChangedWhileReadError,
+    Error,
+    InputNotFoundError,
+    OutboxError,
+    UnreadableError,
+)
+from rawtrace.sealing.assertions import Capture
+from rawtrace.sealing.finished import NOTES_FOLDER, FinishedNote, look, read_notes
+
+_LOG = logging.getLogger("rawtrace.agent")
+_NAP_S = 1.0
+_LONGEST_BACKOFF_S = 300.0
+
+
+class Service:
+    """The agent.
+
+    Parameters
+    ----------
+    watched : WatchedFolder
+    outbox : Outbox
+    tools : work.Tools
+    complete : callable
+        ``rawtrace.image.completeness.completeness``.
+    settings : Settings
+    clock, wall : callable
+        Monotonic seconds; the time of day.
+    writers : Writers, optional
+    tell : callable, optional
+        Receives every ``Event``.
+    """
+
+    def __init__(
+        self,
+        *,
+        watched: WatchedFolder,
+        outbox: Outbox,
+        tools: work.Tools,
+        complete: Callable[[Path], Says],
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+        writers: Writers | None = None,
+        tell: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self._watched, self._outbox, self._complete = watched, outbox, complete
+        self._settings, self._clock, self._tell = settings, clock, tell
+        self._writers = writers or Writers(watched.root, clock=clock)
+        self._register = Register(
+            watched=watched, outbox=outbox, tools=tools, settings=settings, clock=clock, wall=wall, tell=tell
+        )
+        self._wake = threading.Event()
+        self._workers = work.Workers(tools, count=settings.workers, wake=self._wake.set)
+        self._hints = Hints(self._wake.set)
+        self._told = outbox.told()
+        self._known_notes: set[Path] = set()
+        self._leftovers: dict[Path, float] = {}
+        self._walks: list[str] = []
+        self._next_sweep = float("-inf")
+        self._problem = ""
+
+    def run(self, stop: Callable[[], bool], *, events: bool = True) -> None:
+        """Run until ``stop`` says so; finish the seals under way, then return."""
+        notes = self._settings.engine_notes
+        listening = events and self._hints.start([self._watched.root] + ([notes] if notes else []))
+        _LOG.info("watching %s (%s)", self._watched.root, "events" if listening else "at intervals")
+        try:
+            while not stop():
+                pause_s = self._step_or_explain()
+                # Short naps, because a signal handler may not wake a sleeping lock on every system.
+                if self._wake.wait(min(pause_s, _NAP_S)):
+                    self._wake.clear()
+        finally:
+            self._hints.stop()
+            self.close()
+
+    def run_once(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Seal what is finished, waiting only for quiet periods; ``True`` if nothing failed."""
+        while not stop():
+            pause_s = self.step()
+            if not self._workers.busy and not any(track.settling for track in self._register.tracks.values()):
+                break
+            if self._wake.wait(min(pause_s, _NAP_S)):
+                self._wake.clear()
+        self.close()
+        return not self._outbox.rows(State.FAILED)
+
+    def close(self) -> None:
+        """Wait for the seals under way and note them."""
+        self._workers.close()
+        try:
+            self._collect()
+            self._register.write_waits(everything=True)
+        except OutboxError as error:
+            _LOG.error("%s; what was sealed meanwhile is found again at the next start", error)
+
+    def step(self) -> float:
+        """Do all that is due and return for how many seconds nothing will be.
+
+        Raises
+        ------
+        OutboxError, UnreadableError
+            The outbox cannot be written, or the watched folder cannot be listed. Nothing is lost; call again later.
+        """
+        self._collect()
+        self._take_hints()
+        if self._clock() >= self._next_sweep:
+            self._sweep()
+        self._take_notes()
+        now = self._clock()
+        while not self._workers.full and (track := self._register.pop_due(now)) is not None:
+            self._examine(track)
+            self._collect()
+        self._register.write_waits()
+        if self._workers.full:
+            return _NAP_S
+        return max(0.01, min(self._next_sweep, self._register.next_due()) - self._clock())
+
+    def _step_or_explain(self) -> float:
+        try:
+            pause_s = self.step()
+        except (OutboxError, UnreadableError) as error:
+            # A full disk or a drive that went away: say so once, keep everything, come back.
+            if error.message != self._problem:
+                self._problem = error.message
+                _LOG.error("%s", work.sentence(error))
+                self._note_problem(error.message)
+            self._register.reschedule(_NAP_S)
+            return _NAP_S
+        if self._problem:
+            _LOG.info("working again after: %s", self._problem)
+            self._problem = ""
+            self._note_problem("")
+        return pause_s
+
+    def _note_problem(self, text: str) -> None:
+        # Where the outbox itself is the problem, the log alone can tell.
+        with contextlib.suppress(OutboxError):
+            self._outbox.note_facts({"problem": text})
+
+    # -- what is there ----------------------------------------------------
+
+    def _sweep(self) -> None:
+        started, register = self._clock(), self._register
+        sweep = self._watched.sweep()
+        register.enlist((found.name, found.kind) for found in sweep.found)
+        names = {found.name for found in sweep.found}
+        for found in sweep.found:
+            if found.fingerprint is None:
+                continue
+            if found.name in register.sealed:
+                register.compare_sealed(found.name, found.fingerprint)
+            elif found.name in register.tracks:
+                register.tracks[found.name].see(found.fingerprint, self._clock())
+        hidden = tuple(f"{folder}/" for folder in sweep.unreadable)
+        register.forget(
+            [
+                name
+                for name, track in register.tracks.items()
+                if name not in names and not track.sealing and not name.startswith(hidden)
+            ]
+        )
+        self._sweep_away(sweep.leftovers)
+        steady = self._hints.alive()
+        every_s = self._settings.sweep_s if steady else self._settings.poll_s
+        self._walk_sealed_folders(names, budget_s=every_s / 20)
+        took_s = self._clock() - started
+        self._next_sweep = self._clock() + max(every_s, took_s * (20 if steady else 5))
+
+    def _walk_sealed_folders(self, names: set[str], *, budget_s: float) -> None:
+        """Look for late data in sealed folders, in turn, for a small part of the time."""
+        sealed = self._register.sealed
+        if not self._walks:
+            self._walks = [name for name, (kind, _) in sealed.items() if kind is Kind.FOLDER and name in names]
+        deadline = self._clock() + budget_s
+        while self._walks:
+            name = self._walks.pop()
+            if name in sealed:
+                self._register.look_at_sealed(name)
+            if self._clock() >= deadline:
+                break
+
+    def _sweep_away(self, leftovers: list[Path]) -> None:
+        now = self._clock()
+        self._leftovers = {path: self._leftovers.get(path, now) for path in leftovers}
+        for path, since in self._leftovers.items():
+            if now - since >= self._settings.leftover_s:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    _LOG.debug("%s could not be swept away: %s", path, error)
+
+    def _take_hints(self) -> None:
+        paths, overflow = self._hints.take()
+        if overflow:
+            self._next_sweep = float("-inf")
+            return
+        register, names = self._register, set[str]()
+        for path in paths:
+            name = self._watched.name_of(path)
+            if name is not None:
+                names.add(name)
+            elif path.is_dir() and (below := self._watched.folder_name(path)):
+                # A folder that was moved in brings no events for what is in it.
+                register.enlist((found.name, found.kind) for found in self._watched.sweep(below).found)
+        for name in names:
+            if name in register.sealed:
+                register.look_at_sealed(name)
+            elif name in register.tracks:
+                register.schedule(register.tracks[name], 0)
+            elif look(self._watched.path(name)) is not None:
+                register.enlist([(name, self._kind(name))])
+
+    def _take_notes(self) -> None:
+        for folder in (self._watched.root / NOTES_FOLDER, self._settings.engine_notes):
+            if folder is None:
+                continue
+            for source, note in read_notes(folder, known=self._known_notes):
+                if isinstance(note, Error):
+                    _LOG.warning("%s; it is passed over", note)
+                    self._known_notes.add(source)
+                else:
+                    self._take_note(note, vouched=folder == self._settings.engine_notes)
+
+    def _take_note(self, note: FinishedNote, *, vouched: bool) -> None:
+        register, name = self._register, self._watched.name_of(note.path)
+        if name is None or look(note.path) is None:
+            _LOG.warning("a note names %s, which is no asset in the watched folder; it is passed over", note.path)
+        elif not register.looks_sealed(name, note.fingerprint):
+            told = Told(fingerprint=note.fingerprint, engine=note.engine, reason=note.reason, vouched=vouched)
+            self._outbox.tell(name, told)
+            self._told[name] = told
+            register.enlist([(name, self._kind(name))])
+            if name in register.sealed:
+                register.look_at_sealed(name)
+            elif name in register.tracks:
+                register.schedule(register.tracks[name], 0)
+        try:
+            note.source.unlink(missing_ok=True)
+        except OSError:
+            # Written under another account: reading it twice does no harm, remembering it saves the work.
+            self._known_notes.add(note.source)
+
+    def _kind(self, name: str) -> Kind:
+        return Kind.FOLDER if is_zarr(self._watched.path(name)) else Kind.FILE
+
+    # -- what is finished -------------------------------------------------
+
+    def _examine(self, track: Track) -> None:
+        path, started = self._watched.path(track.name), self._clock()
+        seen = look(path)
+        if seen is None:
+            self._register.forget([track.name])
+            return
+        track.see(seen.fingerprint, started)
+        try:
+            if self._register.find_seal(track, seen.fingerprint):
+                return
+        except Error as error:
+            if isinstance(error, OutboxError):
+                raise
+            self._note_failure(track, work.unreadable_seal(error))
+            return
+        decision = self._decide(track, path, empty=seen.empty, temporary=seen.temporary)
+        # Looking at a folder of many thousand members may take at most a tenth of the time.
+        track.not_before = self._clock() + 10 * (self._clock() - started)
+        if decision.how is not None:
+            self._begin(track, path, decision)
+            return
+        track.settling = decision.settling
+        self._register.schedule(track, decision.again_s)
+        self._register.note_wait(track, decision.reason)
+
+    def _decide(self, track: Track, path: Path, *, empty: bool, temporary: str) -> Decision:
+        patience, settled_s = self._settings.patience, track.settled_s(self._clock())
+        if empty:
+            return decide(Observation(settled_s=settled_s, empty=True), patience)
+        told = self._told.get(track.name)
+        agreed = told is not None and track.fingerprint is not None and told.fingerprint.agrees_with(track.fingerprint)
+        engine = told.reason or "finished" if told is not None and agreed else ""
+        if not engine and settled_s < min(patience.complete_quiet_s, patience.quiet_s):
+            # Too early to ask anybody: the answer would be outdated at once.
+            return decide(Observation(settled_s=settled_s, format_says=True), patience)
+        if track.says is None and not engine:
+            track.says = self._ask_format(path)
+        return decide(
+            Observation(
+                settled_s=settled_s,
+                temporary=temporary or leftover_beside(path),
+                writing=self._writers.at_work_on(path),
+                engine_says=engine,
+                format_says=track.says.finished if track.says else None,
+                format_reason=track.says.reason if track.says else "",
+            ),
+            patience,
+        )
+
+    def _ask_format(self, path: Path) -> Says:
+        try:
+            return self._complete(path)
+        except Exception as error:  # noqa: BLE001  a reader that trips over odd content must not stop the agent
+            _LOG.debug("%s: whether it is complete could not be read: %s", path, error)
+            return NothingSaid()
+
+    # -- sealing ----------------------------------------------------------
+
+    def _begin(self, track: Track, path: Path, decision: Decision) -> None:
+        fingerprint, told = track.fingerprint, self._told.get(track.name)
+        if fingerprint is None or decision.how is None:
+            return
+        vouched = decision.how is How.ENGINE and told is not None and told.vouched
+        capture = Capture.ENGINE_HOOK if vouched else Capture.WATCHED_FOLDER
+        before = work.digest_of(sidecar_of(path, track.kind)) if track.supersede else ""
+        if not self._outbox.begin(
+            track.name, fingerprint=fingerprint, how=decision.how, capture=capture, sidecar_before=before
+        ):
+            self._register.forget([track.name])
+            return
+        self._register.begin(track)
+        self._workers.begin(
+            work.Job(
+                name=track.name,
+                path=path,
+                fingerprint=fingerprint,
+                capture=capture,
+                supersede=track.supersede,
+                content_before=track.content_before if before else "",
+            )
+        )
+
+    def _collect(self) -> None:
+        # An outcome leaves the queue only after it is in the outbox: a full disk must not lose it.
+        while self._workers.ended:
+            self._note_outcome(self._workers.ended[0])
+            self._workers.noted()
+
+    def _note_outcome(self, outcome: work.Outcome) -> None:
+        job, error, made = outcome.job, outcome.error, outcome.made
+        track = self._register.tracks.get(job.name)
+        if track is None:
+            return
+        if made is not None:
+            self._outbox.sealed(
+                job.name, label=made.label, claim_sha256=made.claim_sha256, content_sha256=made.content_sha256
+            )
+            self._settle(track, job)
+            self._tell_sealed("superseded" if job.supersede else "sealed", job.name)
+        elif outcome.same:
+            self._outbox.unsupersede(job.name, job.fingerprint)
+            self._settle(track, job)
+        elif isinstance(error, (ChangedWhileReadError, InputNotFoundError)):
+            self._outbox.back_to_waiting(job.name, str(error))
+            track.sealing = False
+            track.attempts -= 1
+            track.restart(self._clock())
+            self._register.schedule(track, again_after(0))
+        elif isinstance(error, AlreadyExistsError) and self._is_sealed_by_another(track, job):
+            self._told.pop(job.name, None)
+        else:
+            if not isinstance(error, Error):
+                _LOG.debug("%s", job.name, exc_info=error)
+            self._note_failure(track, work.sentence(error) if error else "the seal was not made")
+
+    def _is_sealed_by_another(self, track: Track, job: work.Job) -> bool:
+        try:
+            return self._register.find_seal(track, job.fingerprint)
+        except OutboxError:
+            raise
+        except Error:
+            return False
+
+    def _settle(self, track: Track, job: work.Job) -> None:
+        self._told.pop(track.name, None)
+        self._register.settle(track, job.fingerprint)
+
+    def _note_failure(self, track: Track, text: str) -> None:
+        self._outbox.failed(track.name, text)
+        track.attempts += 0 if track.sealing else 1
+        track.sealing = track.settling = False
+        wait_s = min(_LONGEST_BACKOFF_S, 2.0 ** min(track.attempts, 9))
+        self._register.schedule(track, wait_s)
+        _LOG.warning("%s: %s; trying again in %s", track.name, text, span(wait_s))
+        self._tell(Event(what="failed", name=track.name, text=text, row=self._outbox.row(track.name)))
+
+    def _tell_sealed(self, what: str, name: str) -> None:
+        row = self._outbox.row(name)
+        text = "a new seal supersedes the old one" if what == "superseded" else "sealed"
+        _LOG.info("%s: %s (%s, %s)", name, text, row.how if row else "", row.capture if row else "")
+        self._tell(Event(what=what, name=name, text=text, row=row))

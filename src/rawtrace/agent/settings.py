@@ -1,0 +1,49 @@
+"""How an agent goes about it, and what it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rawtrace.agent.finish import Patience
+from rawtrace.agent.rows import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the agent goes about it.
+
+    Attributes
+    ----------
+    patience : Patience
+    engine_notes : Path or None
+        A folder that only the acquisition software's account can write to: notes in it make a seal say
+        ``engine-hook``. Notes in the watched folder say no more than that an asset is finished.
+    sweep_s, poll_s : float
+        Seconds between full sweeps with events, and without; stretched so that sweeping takes at most a
+        twentieth (without events a fifth) of the time.
+    late_s : float
+        Data that comes later than this after the seal is not sealed anew: a person must look.
+    leftover_s : float
+        Age at which a temporary file of an interrupted run of rawtrace is swept away.
+    workers : int
+        Threads that seal; 0 seals within the loop.
+    """
+
+    patience: Patience = field(default_factory=Patience)
+    engine_notes: Path | None = None
+    sweep_s: float = 30.0
+    poll_s: float = 1.0
+    late_s: float = 6 * 3600.0
+    leftover_s: float = 600.0
+    workers: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something worth telling: ``sealed``, ``superseded``, ``failed`` or ``changed``, of one asset."""
+
+    what: str
+    name: str
+    text: str
+    row: Row | None = None

@@ -1,0 +1,165 @@
+"""What the agent is doing, for people and programs: read from its state file, without disturbing it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rawtrace.agent import rows
+from rawtrace.agent.finish import How
+from rawtrace.agent.lock import holder_of
+from rawtrace.agent.rows import Row, State
+
+STATUS_SCHEMA = "urn:rawtrace:schema:agent-status:1"
+_MOST = 20
+_HOW: dict[str, str] = {
+    How.ENGINE: "the engine said it was finished",
+    How.FORMAT: "the format said it was complete",
+    How.QUIET: "nothing changed any more",
+    How.LONG_QUIET: "broken off: unfinished, but nothing changed for long",
+    How.FOUND_SEALED: "it had a seal already",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The agent's state.
+
+    Attributes
+    ----------
+    pid : int or None
+        Process of the running agent; ``None``: not running (0: running, process unknown).
+    facts : dict
+        ``since``, ``watch``, ``instrument``, ``mode``, ``stopped``, ``problem`` as the agent noted them.
+    counts : dict
+        Assets by state; ``gone`` are those that were taken away before they were sealed.
+    waiting, failed, changed, sealed : tuple of Row
+        At most 20 each: the oldest first, of the sealed ones the newest.
+    """
+
+    state: Path
+    pid: int | None
+    facts: dict[str, str]
+    counts: dict[str, int]
+    waiting: tuple[Row, ...]
+    failed: tuple[Row, ...]
+    changed: tuple[Row, ...]
+    sealed: tuple[Row, ...]
+
+
+def status(state: Path) -> Status:
+    """Read the state of an agent.
+
+    Raises
+    ------
+    OutboxError
+        There is no state file, or it cannot be read.
+    """
+    pid = holder_of(state)
+    database = rows.open_to_read(state)
+    try:
+        waiting = rows.read_rows(database, state, (State.SEEN, State.WAITING, State.SEALING), present=True, limit=_MOST)
+        return Status(
+            state=state,
+            pid=pid,
+            facts=rows.facts(database, state),
+            counts=rows.counts(database, state),
+            waiting=tuple(waiting),
+            failed=tuple(rows.read_rows(database, state, (State.FAILED,), present=True, limit=_MOST)),
+            changed=tuple(rows.read_rows(database, state, (State.CHANGED,), limit=_MOST)),
+            sealed=tuple(rows.last_sealed(database, state, limit=_MOST)),
+        )
+    finally:
+        database.close()
+
+
+def as_dict(found: Status) -> dict[str, Any]:
+    """Return a status as a JSON object of the schema ``urn:rawtrace:schema:agent-status:1``."""
+    return {
+        "schema": STATUS_SCHEMA,
+        "state_file": str(found.state),
+        "running": found.pid is not None,
+        "pid": found.pid,
+        **{name: found.facts.get(name, "") for name in ("since", "stopped", "watch", "instrument", "mode", "problem")},
+        "counts": found.counts,
+        "waiting": [_waiting(row) for row in found.waiting],
+        "failed": [
+            {"path": row.name, "first_seen": row.first_seen, "attempts": row.attempts, "error": row.error}
+            for row in found.failed
+        ],
+        "changed": [{"path": row.name, "sealed_at": row.sealed_at, "reason": row.reason} for row in found.changed],
+        "last_sealed": [seal_of(row) for row in found.sealed],
+    }
+
+
+def seal_of(row: Row) -> dict[str, Any]:
+    """Return what the outbox knows of one seal."""
+    return {
+        "path": row.name,
+        "kind": row.kind.value,
+        "sealed_at": row.sealed_at,
+        "how": row.how,
+        "capture": row.capture,
+        "superseding": row.supersede,
+        "label": row.label,
+        "claim_sha256": row.claim_sha256,
+    }
+
+
+def as_text(found: Status) -> str:
+    """Return a status for people, the most important first."""
+    facts, counts = found.facts, found.counts
+    if found.pid is not None:
+        lines = [f"running{f' as process {found.pid}' if found.pid else ''} since {facts.get('since', 'unknown')}"]
+    else:
+        stopped = facts.get("stopped", "")
+        lines = [f"not running; stopped {stopped}" if stopped else "not running; it did not stop in order"]
+    lines.append(f"watches {facts.get('watch', 'nothing yet')} ({facts.get('mode', '')})")
+    if facts.get("problem"):
+        lines.append(f"cannot work at the moment: {facts['problem']}")
+    waiting = sum(counts[state] for state in ("seen", "waiting", "sealing"))
+    parts = [f"{counts['sealed']} sealed", f"{waiting} waiting", f"{counts['failed']} failed"]
+    parts += [f"{counts[name]} {text}" for name, text in _RARE.items() if counts.get(name)]
+    lines.append(", ".join(parts))
+    lines += _section("not sealed, tried again by itself", [f"{_name(row)}: {row.error}" for row in found.failed])
+    lines += _section("a person must look", [f"{_name(row)}: {row.reason}" for row in found.changed])
+    lines += _section(
+        "waiting, oldest first", [f"{_name(row)} (since {row.first_seen}): {_why(row)}" for row in found.waiting]
+    )
+    lines += _section(
+        "last sealed", [f"{row.sealed_at}  {_name(row)}  {_HOW.get(row.how, row.how)}" for row in found.sealed[:5]]
+    )
+    return "\n".join(lines)
+
+
+_RARE = {
+    "changed": "changed after sealing",
+    "superseded": "seals superseded",
+    "gone": "taken away before they were sealed",
+}
+
+
+def _waiting(row: Row) -> dict[str, Any]:
+    return {
+        "path": row.name,
+        "kind": row.kind.value,
+        "state": row.state.value,
+        "first_seen": row.first_seen,
+        "why": _why(row),
+        "quiet_s": round(row.quiet_s, 1),
+    }
+
+
+def _why(row: Row) -> str:
+    if row.state is State.SEALING:
+        return "it is being sealed"
+    return row.reason or "it has only just been seen"
+
+
+def _section(title: str, lines: list[str]) -> list[str]:
+    return ["", f"{title}:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def _name(row: Row) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in row.name)

@@ -50,7 +50,10 @@ def build(
     for anchor, service in zip(anchors, services, strict=True):
         entity = entities.setdefault(anchor.name, _write_entity(anchor))
         entity["TrustedEntityServices"].append({"ServiceInformation": service})
-    document = {"LoTE": {"ListAndSchemeInformation": scheme, "TrustedEntitiesList": list(entities.values())}}
+    content: dict[str, Any] = {"ListAndSchemeInformation": scheme}
+    if entities:
+        content["TrustedEntitiesList"] = list(entities.values())
+    document = {"LoTE": content}
     data = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     # What cannot be read back must never be signed: this also checks every bound.
     parse(data, what="the new list")

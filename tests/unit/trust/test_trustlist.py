@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from rawtrace.errors import TrustListError
 from rawtrace.trust import lote, profiles
 from rawtrace.trust.certificates import EKU_DOCUMENT_SIGNING, EKU_TRUST_LIST_SIGNING
 from rawtrace.trust.keys import Algorithm, generate
-from rawtrace.trust.trustlist import Anchor, Purpose, TrustList, read_list, sign_list
+from rawtrace.trust.trustlist import Anchor, Purpose, TrustList, build_list, read_list, sign_list
 
 o = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "operators.py")))
 DAY, ISSUED, Operator, b64, forge, make_certificate, x5c = (
@@ -552,11 +553,33 @@ def test_statuses_without_any_authority_are_not_written(operator: Operator) -> N
     assert load_plain(json.loads(operator.payload(anchors=[], statuses=[]))).anchors == ()
 
 
-def test_built_lists_satisfy_the_schema(operator: Operator) -> None:
+def schema_validator() -> jsonschema.Draft202012Validator:
     path = Path(rawtrace.trust.__file__).parent / "schema" / "trust-list-1.json"
     schema = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_worked_example_of_the_specification_loads() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "spec" / "trust-list.md"
+    example = re.findall(r"^```json\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    schema_validator().validate(json.loads(example))
+    loaded = read_list(example.encode(), source="the page", require_signature=False)
+    assert (loaded.sequence, loaded.anchors[0].name) == (7, "Example core facility")
+    rebuilt = build_list(
+        name=loaded.name,
+        operator=loaded.operator,
+        sequence=loaded.sequence,
+        issued=loaded.issued,
+        next_update=loaded.next_update,
+        anchors=loaded.anchors,
+        statuses=loaded.statuses,
+    )
+    assert json.loads(rebuilt) == json.loads(example)
+
+
+def test_built_lists_satisfy_the_schema(operator: Operator) -> None:
+    validator = schema_validator()
     for purpose in Purpose:
         anchor = Anchor(certificate=operator.root, purpose=purpose, name="Core facility")
         validator.validate(json.loads(operator.payload(anchors=[anchor])))

@@ -108,8 +108,7 @@ def command_page() -> str:
         " `--json` gives one JSON document for programs. [Exit codes](exit-codes.md) and [errors](errors.md) have pages"
         " of their own.\n",
     ]
-    context = click.Context(command_line.main, info_name="rawtrace", max_content_width=100, terminal_width=100)
-    parts += list(_command_sections(context, level=2))
+    parts += list(_command_sections(_context(command_line.main, "rawtrace", None), level=2))
     return "\n".join(parts)
 
 
@@ -123,8 +122,12 @@ def _command_sections(context: click.Context, *, level: int) -> Iterator[str]:
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             if child is not None and not child.hidden:
-                inner = click.Context(child, parent=context, info_name=name, max_content_width=100, terminal_width=100)
-                yield from _command_sections(inner, level=level + 1)
+                yield from _command_sections(_context(child, name, context), level=level + 1)
+
+
+def _context(command: click.Command, name: str, parent: click.Context | None) -> click.Context:
+    settings = {**command.context_settings, "terminal_width": 100, "max_content_width": 100}
+    return click.Context(command, parent=parent, info_name=name, **settings)
 
 
 def python_page() -> str:
@@ -136,17 +139,15 @@ def python_page() -> str:
     ]
     for name in rawtrace.__all__:
         value = getattr(rawtrace, name)
-        module = inspect.getmodule(value)
-        home = f"{module.__name__}.{name}" if module and hasattr(module, name) else f"rawtrace.{name}"
-        if inspect.isclass(value):
-            directive, options = "autoclass", ["   :members:"]
-            if issubclass(value, Exception):
-                directive = "autoexception"
-        elif callable(value):
-            directive, options = "autofunction", []
+        shown = f"rawtrace.{name}"
+        if value.__name__ != name:
+            shown = f"{value.__module__}.{value.__name__}"
+            parts += [f"``rawtrace.{name}`` is the following, under its public name:", ""]
+        if not inspect.isclass(value):
+            parts += [f".. autofunction:: {shown}", ""]
         else:
-            directive, options = "autodata", []
-        parts += [f".. {directive}:: {home}", *options, ""]
+            directive = "autoexception" if issubclass(value, Exception) else "autoclass"
+            parts += [f".. {directive}:: {shown}", "   :members:", ""]
     return "\n".join([*parts, "```\n"])
 
 

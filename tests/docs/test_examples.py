@@ -4,6 +4,7 @@ The rules, which CONTRIBUTING.md repeats for authors:
 
 - Before each fenced ``console`` or ``bash`` block stands ``<!-- run -->`` or ``<!-- not run: REASON -->``.
 - ``<!-- setup: COMMAND -->`` runs COMMAND unseen at that place of the page.
+- ``<!-- needs: PROGRAM -->`` skips the page, in words, where that program is not installed.
 - The blocks of one page run in order, in one new empty folder, in one shell.
 - In a ``console`` block, lines after ``$ `` are commands, continued by a final backslash or by lines after ``> ``;
   all other lines are what they print.
@@ -34,6 +35,7 @@ PAGES = [
 ]
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<kind>console|bash|sh|shell)\s*$")
 MARK = re.compile(r"^<!--\s*(?P<kind>run|not run|setup)\s*(?::\s*(?P<text>.*?))?\s*-->$")
+NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 MIN_REASON = 15
 STATUS_MARK = "@@rawtrace-docs-status@@"
 
@@ -147,6 +149,9 @@ def run_page(steps: list[Step], folder: Path) -> list[tuple[int, str]]:
 @pytest.mark.skipif(shutil.which("bash") is None, reason="examples are written for bash, which is not here")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_example_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
+    for program in NEEDS.findall(page.read_text(encoding="utf-8")):
+        if shutil.which(program) is None:
+            pytest.skip(f"{page.name} needs {program}, which is not installed")
     _, steps = read(page)
     results = run_page(steps, tmp_path) if steps else []
     assert len(results) == len(steps), f"the shell ended early, after {len(results)} of {len(steps)} commands"

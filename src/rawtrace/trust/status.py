@@ -18,7 +18,7 @@ no start; ``keyCompromise``,         at or after revocation:          at or afte
 ..                                   before: ``COMPROMISE_UNPROVEN``  before, none:
                                                                       ``COMPROMISE_UNPROVEN``
 no start; ``superseded``,            at or after revocation:          at or after revocation:
-``cessationOfOperation``,            ``REVOKED_BEFORE``               ``REVOKED_BEFORE``
+``cessationOfOperation``,            as the claimed time says         ``REVOKED_BEFORE``
 ``affiliationChanged``               before: ``REVOKED_AFTER``        before: ``REVOKED_AFTER``;
                                                                       none: ``COMPROMISE_UNPROVEN``
 no start; ``unspecified`` and        at or after revocation:          at or after revocation:
@@ -28,7 +28,9 @@ every other word                     ``REVOKED_BEFORE``               ``REVOKED_
 ==================================== ================================ ==============================
 
 A start later than the revocation counts as the revocation. Where a trusted time
-exists, the claimed one is not looked at. A record about an authority's certificate
+exists, the claimed one is not looked at, save for an administrative reason: there
+the key was never in doubt, so a time stamp that came late must not make matters
+worse than none. A record about an authority's certificate
 is read by the same table, for whoever holds an authority's key can back-date
 what it issues. The worst over all certificates of the path, all lists and all
 records counts.
@@ -168,6 +170,9 @@ def standing_of(record: StatusRecord, *, claimed_at: datetime | None, trusted_at
     """
     revoked_at = utc(record.revoked_at)
     start = None if record.compromised_from is None else min(utc(record.compromised_from), revoked_at)
+    administrative = start is None and record.reason in _ADMINISTRATIVE
+    if administrative and claimed_at is not None and trusted_at is not None and utc(trusted_at) >= revoked_at:
+        trusted_at = None
     signed_at = trusted_at if trusted_at is not None else claimed_at
     if signed_at is None:
         return Standing.COMPROMISE_UNPROVEN
@@ -176,7 +181,7 @@ def standing_of(record: StatusRecord, *, claimed_at: datetime | None, trusted_at
     if trusted_at is not None:
         doubtful = start is None and record.reason in _COMPROMISES
     else:
-        doubtful = start is not None or record.reason not in _ADMINISTRATIVE
+        doubtful = not administrative
     return Standing.COMPROMISE_UNPROVEN if doubtful else Standing.REVOKED_AFTER
 
 

@@ -73,7 +73,7 @@ REASONS = (
     "unspecified",
 )
 #: Reasons that can cast doubt on seals made before the revocation.
-_DOUBTFUL = frozenset({"keyCompromise", "privilegeWithdrawn"})
+_DOUBTFUL = frozenset({"keyCompromise", "privilegeWithdrawn", "unspecified"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,9 +240,9 @@ def revoke(
     reason : str
         One of ``REASONS``, RFC 5280's words.
     compromised_from : datetime, optional
-        Seals proven to be older stay good. For ``keyCompromise`` and
-        ``privilegeWithdrawn`` only; with ``keyCompromise`` and no such time,
-        every seal of that key is in doubt.
+        Seals proven to be older stay good. For ``keyCompromise``,
+        ``privilegeWithdrawn`` and ``unspecified`` only; with ``keyCompromise``
+        and no such time, every seal of that key is in doubt.
     note : str
         For people, one line, published in the list.
 
@@ -253,9 +253,9 @@ def revoke(
         reason and the times do not fit together.
     """
     at = _at(now)
-    doubt_from = _at(compromised_from) if compromised_from is not None else None
     authority = open_authority(folder)
     _check_revocation(reason, compromised_from, at)
+    doubt_from = _at(compromised_from) if compromised_from is not None else None
     if bool(pid) == (serial is not None):
         msg = "a revocation names either a PID or a serial number"
         raise CertificateError(msg)
@@ -282,7 +282,7 @@ def revoke(
         if not new:
             first = known[named[0].serial]
             msg = f"it is revoked already, since {first.revoked_at:%Y-%m-%d %H:%M} UTC, for {first.reason}"
-            raise CertificateError(msg, hint="only an earlier start of a compromise can be added")
+            raise CertificateError(msg, hint="only the start of a compromise, or an earlier one, can be added")
         for record in new:
             register.add_status(folder, record)
         write_list(authority, list_key, at)
@@ -335,16 +335,19 @@ def _check_revocation(reason: str, compromised_from: datetime | None, at: dateti
     if compromised_from.tzinfo is None:
         msg = "the start of the compromise has no time zone; expected one, such as 2026-01-31T08:00Z"
         raise CertificateError(msg)
-    if compromised_from > at:
+    if compromised_from.replace(microsecond=0) > at:
         msg = f"the start of the compromise, {compromised_from:%Y-%m-%d %H:%M}, is in the future"
         raise CertificateError(msg)
 
 
 def _adds(old: StatusRecord | None, reason: str, compromised_from: datetime | None) -> bool:
-    """Tell whether a further revocation says more than the one that is there: that doubt begins earlier."""
+    """Tell whether a further revocation says more than the one that is there, and takes nothing of it back."""
     if old is None:
         return True
-    if reason not in _DOUBTFUL:
+    if reason not in _DOUBTFUL or (old.reason == "keyCompromise" and reason != "keyCompromise"):
         return False
-    until = old.compromised_from if old.reason in _DOUBTFUL else old.revoked_at
-    return until is not None and (compromised_from is None or compromised_from < until)
+    if compromised_from is None:
+        return old.compromised_from is None and reason == "keyCompromise" != old.reason
+    if old.compromised_from is None:
+        return compromised_from <= old.revoked_at
+    return compromised_from < old.compromised_from

@@ -12,6 +12,7 @@ authority the certificate says ``self``: the identity is whatever it claims.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import secrets
@@ -24,7 +25,7 @@ from typing import Any
 
 from cryptography import x509
 
-from rawtrace import durable
+from rawtrace import durable, strictjson
 from rawtrace.errors import AlreadyExistsError, CertificateError, InputNotFoundError, from_os_error
 from rawtrace.trust import authority as authorities
 from rawtrace.trust import certificates, instruments, keys, profiles, staging
@@ -40,6 +41,7 @@ RECORD_FILES: Mapping[SignerKind, str] = {
 }
 _PAST = "past"
 _NEXT = "next"
+_MAX_POINTER_BYTES = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ def renew_identity(
     authority : Path, optional
         Needed unless the identity is, and is to stay, certified by nobody.
     new_key : bool
-        Also change the key; a key in a file only.
+        Also change the key, within the same token where it is in one.
     location : str
         New place, if it moved.
 
@@ -203,22 +205,19 @@ def renew_identity(
     if authority is None and old.kind is not SignerKind.SELF:
         msg = f"{folder} is certified as {old.kind}; expected an authority to renew it"
         raise CertificateError(msg, hint="name the authority's folder: --authority DIR")
-    if new_key and old.key.pkcs8_pem() is None:
-        msg = f"the key of {folder} is in a token, where this command makes no second one"
-        raise CertificateError(
-            msg, hint=f"make a new identity with the same PID: {instruments.summary(old.record)['pid']}"
-        )
     record = instruments.with_location(old.record, location) if location else old.record
     instruments.check_record(record, old.role)
     staged = folder / f".{_NEXT}.{secrets.token_hex(4)}{durable.TEMPORARY_SUFFIX}"
     try:
         staged.mkdir(mode=0o700)
-        key = keys.create_in_folder(staged, old.key.algorithm) if new_key else old.key
-        durable.write_new(staged / RECORD_FILES[old.role], instruments.record_bytes(record))
-        chain = _certify(old.role, record, key, authority, now)
-        durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
-        _keep(folder, old)
-        staged.rename(folder / _NEXT)
+        with contextlib.ExitStack() as stack:
+            making = staging.new_key(staged, old.key.algorithm, _token_of(folder)) if new_key else None
+            key = stack.enter_context(making) if making is not None else old.key
+            durable.write_new(staged / RECORD_FILES[old.role], instruments.record_bytes(record))
+            chain = _certify(old.role, record, key, authority, now)
+            durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
+            _keep(folder, old)
+            staged.rename(folder / _NEXT)
     except OSError as error:
         raise from_os_error(error, f"writing {folder}") from error
     finally:
@@ -259,6 +258,14 @@ def _role(folder: Path) -> SignerKind:
         msg = f"{folder} holds {len(found)} records; expected one, for an identity is one kind of signer"
         raise CertificateError(msg, hint="restore the folder from its backup")
     return found[0]
+
+
+def _token_of(folder: Path) -> TokenOptions | None:
+    """Return which token the folder's key is in; ``None`` for a key in a file."""
+    path = folder / KEY_POINTER
+    data = staging.read_bounded(path, limit=_MAX_POINTER_BYTES)
+    pointer = strictjson.loads(data, what=f"{path}", max_bytes=_MAX_POINTER_BYTES)
+    return TokenOptions.of_pointer(pointer) if pointer["kind"] == "pkcs11" else None
 
 
 def _keep(folder: Path, old: Identity) -> None:

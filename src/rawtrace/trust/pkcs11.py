@@ -50,6 +50,11 @@ class TokenOptions:
     token: str
     pin_file: Path
 
+    @classmethod
+    def of_pointer(cls, pointer: Mapping[str, Any]) -> TokenOptions:
+        """Return the token that a checked ``key.json`` names."""
+        return cls(module=Path(pointer["module"]), token=pointer["token"], pin_file=Path(pointer["pin_file"]))
+
 
 class TokenKey:
     """A private key in a token; made by ``create`` or ``open``.

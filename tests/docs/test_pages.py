@@ -103,3 +103,22 @@ def test_every_command_that_we_tell_people_to_run_exists() -> None:
     }
     assert named
     assert sorted((where, command) for where, command in named if command not in COMMANDS) == []
+
+
+def test_every_option_that_we_tell_people_of_exists() -> None:
+    known = (DOCS / "reference" / "commands.md").read_text(encoding="utf-8")
+    pages = [
+        page for page in PAGES if page.parent.name in {"concepts", "how-to", "tutorials"} or page.name == "README.md"
+    ]
+    named = {(page.name, option) for page in pages for option in re.findall(r"`(--[a-z-]+)", page.read_text("utf-8"))}
+    named |= {
+        (page.name, option)
+        for page in pages
+        for line in re.findall(r"^\$ (rawtrace .*(?:\\\n.*)*)", page.read_text("utf-8"), re.MULTILINE)
+        for option in re.findall(r"(?<= )(--[a-z0-9-]+)", line)
+    }
+    assert named
+    assert (
+        sorted((page, option) for page, option in named if f"{option} " not in known and f"{option}\n" not in known)
+        == []
+    )

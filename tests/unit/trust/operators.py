@@ -27,6 +27,8 @@ def make_certificate(
     issuer: tuple[x509.Certificate, FileKey] | None = None,
     ca: bool = False,
     eku: tuple[str, ...] = (),
+    path_length: int | None = None,
+    extra: tuple[tuple[x509.ExtensionType, bool], ...] = (),
     start: datetime = ISSUED - 10 * DAY,
     end: datetime = ISSUED + 400 * DAY,
 ) -> x509.Certificate:
@@ -39,13 +41,15 @@ def make_certificate(
         .serial_number(x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if eku:
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in eku]), critical=False
         )
+    for extension, critical in extra:
+        builder = builder.add_extension(extension, critical=critical)
     signer = (issuer[1] if issuer else key).issuing_key()
     hashing = hashes.SHA256() if (issuer[1] if issuer else key).algorithm is Algorithm.ES256 else None
     return builder.sign(signer, hashing)

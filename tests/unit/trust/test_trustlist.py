@@ -148,6 +148,65 @@ def test_authority_limited_to_seals_cannot_issue_an_operator(operator: Operator)
     refused(forge(header, operator.payload(), key), "may not issue it")
 
 
+def key_usage(*, sign: bool = False, issue: bool = False) -> tuple[x509.KeyUsage, bool]:
+    others = dict.fromkeys(
+        (
+            "content_commitment",
+            "key_encipherment",
+            "data_encipherment",
+            "key_agreement",
+            "encipher_only",
+            "decipher_only",
+        ),
+        False,
+    )
+    return x509.KeyUsage(digital_signature=sign, key_cert_sign=issue, crl_sign=not sign, **others), True
+
+
+@pytest.mark.parametrize(
+    "middle_is",
+    [{"ca": False}, {"ca": True, "extra": (key_usage(sign=True),)}],
+    ids=["no authority", "may not issue"],
+)
+def test_only_authorities_can_issue_an_operator(operator: Operator, middle_is: dict[str, Any]) -> None:
+    middle_key, key = generate(Algorithm.ED25519), generate(Algorithm.ED25519)
+    middle = make_certificate("middle", middle_key, issuer=(operator.root, operator.root_key), **middle_is)
+    certificate = make_certificate("operator", key, issuer=(middle, middle_key), eku=(EKU_TRUST_LIST_SIGNING,))
+    header = {"alg": "EdDSA", "x5c": x5c(certificate, middle, operator.root)}
+    refused(forge(header, operator.payload(), key), "may not issue it")
+
+
+@pytest.mark.parametrize(("allowed", "accepted"), [(0, False), (1, True)])
+def test_path_length_counts(operator: Operator, allowed: int, *, accepted: bool) -> None:
+    root_key, middle_key, key = (generate(Algorithm.ED25519) for _ in range(3))
+    root = make_certificate("root", root_key, ca=True, path_length=allowed)
+    middle = make_certificate("middle", middle_key, issuer=(root, root_key), ca=True, path_length=0)
+    certificate = make_certificate("operator", key, issuer=(middle, middle_key), eku=(EKU_TRUST_LIST_SIGNING,))
+    data = forge({"alg": "EdDSA", "x5c": x5c(certificate, middle, root)}, operator.payload(), key)
+    if accepted:
+        assert read_list(data, source="x").operator_sha256 == o.fingerprint(root)
+    else:
+        refused(data, "may not issue it")
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (key_usage(issue=True), "key usage forbids signing"),
+        (
+            (x509.UnrecognizedExtension(x509.ObjectIdentifier("2.25.1"), b"\x05\x00"), True),
+            "conditions rawtrace does not",
+        ),
+    ],
+    ids=["key usage", "unknown condition"],
+)
+def test_conditions_of_the_operators_certificate_hold(operator: Operator, extra: Any, expected: str) -> None:
+    key = generate(Algorithm.ED25519)
+    above = (operator.root, operator.root_key)
+    certificate = make_certificate("operator", key, issuer=above, eku=(EKU_TRUST_LIST_SIGNING,), extra=(extra,))
+    refused(forge({"alg": "EdDSA", "x5c": x5c(certificate, operator.root)}, operator.payload(), key), expected)
+
+
 @pytest.mark.parametrize("issued", [ISSUED - 11 * DAY, ISSUED + 401 * DAY])
 def test_operator_must_be_valid_at_the_time_of_issue(operator: Operator, issued: datetime) -> None:
     payload = operator.payload(issued=issued, next_update=None)

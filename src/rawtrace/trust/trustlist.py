@@ -123,7 +123,7 @@ def read_list(data: bytes, *, source: str, require_signature: bool = True) -> Tr
             msg = f"{what} is not signed, so nothing shows who wrote it"
             raise TrustListError(msg, hint="if you had it from its operator yourself: rawtrace trust add --unsigned")
         return _trust_list(lote.parse(data, what=what), source=source)
-    if data.lstrip().startswith(b"-----BEGIN"):
+    if b"-----BEGIN CERTIFICATE-----" in data:
         msg = f"{what} is a PEM file, which does not say what its authorities are for; expected a list in JSON or JWS"
         raise TrustListError(msg, hint="its operator usually publishes the same list as JSON beside it")
     signed = jws.take_apart(data, what=what, max_payload_bytes=MAX_LIST_BYTES)

@@ -253,7 +253,9 @@ def test_signing_with_a_foreign_key_is_refused(operator: Operator) -> None:
 
 
 def test_pem_is_refused_in_words(operator: Operator) -> None:
-    refused(operator.root.public_bytes(serialization.Encoding.PEM), "does not say what", require_signature=False)
+    pem = operator.root.public_bytes(serialization.Encoding.PEM)
+    for data in (pem, b"# Example root\n" + pem):
+        refused(data, "does not say what", require_signature=False)
 
 
 # --- the content ------------------------------------------------------------------------------------------------

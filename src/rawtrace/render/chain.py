@@ -9,6 +9,7 @@ that needs a look is folded while there is room.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -96,6 +97,7 @@ class Picture:
 class _Tree:
     links: dict[str, ChainLink]
     parents: dict[str, list[str]]
+    used: Counter[str]
     sizes: dict[str, int]
     verdicts: dict[str, Verdict]
     left_out: list[Verdict]
@@ -162,9 +164,15 @@ def _grow(chain: Sequence[ChainLink]) -> _Tree:
     for link in chain[:MAX_NODES]:
         links.setdefault(link.key, link)
     sources: dict[str, list[str]] = {}
+    # Nothing in a report is made from the asset. Where it names children all the same, the links
+    # are written from the asset upward, each naming what it was made from.
+    upward = bool(chain[0].children)
     for link in links.values():
-        for child in link.children:
-            sources.setdefault(child, []).append(link.key)
+        for child in dict.fromkeys(link.children):
+            made, ancestor = (link.key, child) if upward else (child, link.key)
+            if made in links and ancestor in links:
+                sources.setdefault(made, []).append(ancestor)
+    used = Counter(ancestor for ancestors in sources.values() for ancestor in ancestors)
     root = chain[0].key
     parents: dict[str, list[str]] = {}
     seen = {root}
@@ -181,7 +189,7 @@ def _grow(chain: Sequence[ChainLink]) -> _Tree:
     # Whatever hangs on nothing, or is there twice, is counted in the last fold rather than dropped.
     first = {id(links[key]) for key in order}
     left_out = [link.verdict for link in chain if id(link) not in first]
-    return _Tree(links=links, parents=parents, sizes=sizes, verdicts=verdicts, left_out=left_out)
+    return _Tree(links=links, parents=parents, used=used, sizes=sizes, verdicts=verdicts, left_out=left_out)
 
 
 def _stretch(tree: _Tree, key: str) -> list[str]:
@@ -237,7 +245,7 @@ def _node(tree: _Tree, key: str, indent: int, below: int) -> Row:
         relationship="" if below < 0 else _relationship(link.relationship),
         title=visible(link.title or link.key, limit=100),
         verdict=link.verdict,
-        detail=_detail(link, len([child for child in link.children if child in tree.parents])),
+        detail=_detail(link, tree.used[key]),
     )
 
 

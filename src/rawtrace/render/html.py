@@ -256,7 +256,7 @@ def _items(findings: Sequence[Finding], *, evidence: bool) -> list[_Item]:
                 id=visible(finding.id, limit=80),
                 outcome=finding.outcome,
                 word=words.of_outcome(finding.outcome).word,
-                message=words.sentence(message),
+                message=message if finding.subject and message.startswith(subject) else words.sentence(message),
                 subject="" if subject in message else subject,
                 hint=words.sentence(visible(finding.hint, limit=600)) if taken[kind] == 1 else "",
                 evidence=facts.flatten(finding.evidence, limit=40) if evidence and finding.evidence else (),

@@ -65,7 +65,8 @@ _VERDICTS: Mapping[Verdict, VerdictWords] = MappingProxyType(
             symbol="✓•",
             word="verified with notes",
             colour="teal",
-            headline="The file is what was sealed by a certified signer. Some things are weaker than they could be.",
+            headline="The file is what was sealed by a certified signer. "
+            "Some things are weaker than they could be, or could not be checked.",
             next_step="Read the notes and decide whether they matter for your purpose.",
         ),
         Verdict.NO_SEAL: VerdictWords(
@@ -88,7 +89,7 @@ _VERDICTS: Mapping[Verdict, VerdictWords] = MappingProxyType(
             symbol="≠",
             word="altered",
             colour="red",
-            headline="The file is not byte for byte the one that was sealed.",
+            headline="What is here is not byte for byte what was sealed.",
             next_step="Ask for the file as it was sealed and see what differs with “rawtrace compare”. "
             "Saving again, converting and faulty transfers change bytes too.",
         ),
@@ -96,8 +97,8 @@ _VERDICTS: Mapping[Verdict, VerdictWords] = MappingProxyType(
             symbol="✗",
             word="rejected",
             colour="dark red",
-            headline="The seal does not hold, so it proves nothing about this file.",
-            next_step="Do not rely on this seal. Ask for the original file, "
+            headline="The seal, its signer, or something that the file was made from does not hold.",
+            next_step="Do not rely on this file until that is cleared up. Ask for the originals, "
             "and ask whoever runs the instrument about it.",
         ),
     }
@@ -212,8 +213,12 @@ def not_reached(findings: Iterable[Finding]) -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a word or clause with a capital first letter."""
-    return text[:1].upper() + text[1:]
+    """Return a clause with a capital first letter, unless it begins with what may be a name.
+
+    ``raw.tif has no seal`` stays as it is: ``Raw.tif`` would be another file.
+    """
+    first = text.partition(" ")[0].rstrip(",;:")
+    return text[:1].upper() + text[1:] if first.removesuffix("'s").isalpha() and first.islower() else text
 
 
 def full_sentence(text: str) -> str:

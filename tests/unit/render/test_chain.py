@@ -77,6 +77,14 @@ def test_cards_do_not_overlap_and_stay_inside_the_picture() -> None:
     assert [bool(card.edge) for card in drawn.cards] == [False] + [True] * (len(tops) - 1)
 
 
+def test_links_written_from_the_asset_upward_give_the_same_rows() -> None:
+    chain = samples.wide_chain()
+    upward = tuple(
+        replace(link, children=tuple(other.key for other in chain if link.key in other.children)) for link in chain
+    )
+    assert rows(upward) == rows(chain)
+
+
 KEYS = st.sampled_from("abcdefgh")
 GRAPHS = st.lists(
     st.builds(

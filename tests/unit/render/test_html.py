@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from importlib import resources
+from pathlib import Path
 
+import jsonschema
 import pytest
 import samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rawtrace.render.chain import rows
 from rawtrace.render.html import as_html
 from rawtrace.render.words import NOT_MISCONDUCT, of_verdict
 from rawtrace.report import Report, Verdict
+from rawtrace.sealing.seal import seal
+from rawtrace.trust.identity import Identity
+from rawtrace.trust.trustlist import TrustList
+from rawtrace.verification.verify import verify
 
 ALL = {report.verdict: report for report in samples.every_verdict()}
 VOID = {"meta", "img", "path", "circle", "rect", "use"}
@@ -281,3 +290,27 @@ def test_lists_are_named_once_where_all_reports_share_them() -> None:
     shared = (samples.verified(), samples.noted())
     assert Page(as_html(shared)).text.count("Example imaging societies") == 1
     assert Page(as_html((*shared, samples.rejected()))).text.count("Example imaging societies") == 3
+
+
+def test_a_sentence_that_begins_with_a_file_name_keeps_its_letters() -> None:
+    finding = replace(samples.FILE_ABSENT, subject="raw.tif", message="raw.tif is not at hand")
+    page = Page(as_html([samples.report("x.png", finding, summary="raw.tif is not at hand")]))
+    assert page.text.count("raw.tif is not at hand") == 3
+    assert "Raw.tif" not in page.text
+
+
+def test_a_real_report_of_a_figure_shows_what_it_was_made_from(
+    tmp_path: Path, instrument: Identity, workstation: Identity, trust_lists: tuple[TrustList, ...]
+) -> None:
+    raw, other, figure = (tmp_path / name for name in ("raw.csv", "unsealed.csv", "figure.csv"))
+    for number, path in enumerate((raw, other, figure)):
+        path.write_text(f"well,value\nA1,{number}\n", encoding="utf-8")
+    seal(raw, signer=instrument)
+    seal(figure, signer=workstation, parents=[raw, other])
+    report = verify(figure, trust=trust_lists)
+    shown = rows(report.chain)
+    assert [(row.title, row.below) for row in shown] == [("figure.csv", -1), ("raw.csv", 0), ("unsealed.csv", 0)]
+    page = assert_harmless(as_html([report]))
+    assert "unsealed.csv has no seal" in page.text
+    schema = json.loads(resources.files("rawtrace.render").joinpath("schema/report-1.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(json.loads(json.dumps(report.to_dict())))

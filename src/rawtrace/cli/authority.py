@@ -234,14 +234,14 @@ def _serial(text: str) -> int:
 
 
 def _time(text: str) -> datetime:
-    """Read a day, which begins at midnight UTC, or a time with its zone."""
+    """Read a day, which begins at midnight UTC, or a time with its zone; returns UTC."""
     try:
         if len(text) == 10:
             return datetime.combine(date.fromisoformat(text), time(), tzinfo=UTC)
         parsed = datetime.fromisoformat(text)
-    except ValueError:
-        parsed = None
-    if parsed is None or parsed.tzinfo is None:
-        msg = f"{text[:80]!r} is not a time with its zone; expected 2026-01-31, 2026-01-31T08:00Z or an offset"
-        raise UsageError(msg)
-    return parsed
+        if parsed.tzinfo is not None:
+            return parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # the same sentence says what was expected
+    msg = f"{text[:80]!r} is not a time with its zone; expected 2026-01-31, 2026-01-31T08:00Z or an offset"
+    raise UsageError(msg)

@@ -6,19 +6,19 @@ The certificate's own path is not looked at here.
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from rawtrace.errors import MalformedError
+from rawtrace.errors import CertificateError, MalformedError
 from rawtrace.sealing import der
 from rawtrace.sealing.der import CONTEXT, INTEGER, OCTETS, SEQUENCE, SET, Element
+from rawtrace.trust.certfacts import ODD, read_certificate
 
 MAX_BYTES = 256 << 10
 _MAX_CERTIFICATES = 16
@@ -88,7 +88,7 @@ def read_token(data: bytes) -> Token:
         raise MalformedError(msg)
     try:
         return _read(data)
-    except (LookupError, ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
+    except (LookupError, OverflowError, *ODD) as error:
         msg = "the time stamp does not have the form of RFC 3161"
         raise MalformedError(msg) from error
 
@@ -142,9 +142,10 @@ def _certificates(parts: Sequence[Element]) -> list[x509.Certificate]:
     if len(found) > _MAX_CERTIFICATES:
         msg = f"the time stamp holds {len(found)} certificates; at most {_MAX_CERTIFICATES} are accepted"
         raise MalformedError(msg)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return [x509.load_der_x509_certificate(item.encoded) for item in found if item.tag == SEQUENCE]
+    try:
+        return [read_certificate(item.encoded) for item in found if item.tag == SEQUENCE]
+    except CertificateError as error:
+        raise MalformedError(error.message) from error
 
 
 def _check_signer(info: Element, stamped: bytes, certificates: Sequence[x509.Certificate]) -> x509.Certificate:

@@ -8,20 +8,19 @@ Whether that certificate is anybody's whom a reader trusts is not asked here:
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from rawtrace.errors import MalformedError
+from rawtrace.errors import CertificateError, MalformedError
 from rawtrace.sealing import boundedcbor
 from rawtrace.sealing.problem import Problem
+from rawtrace.trust.certfacts import ODD, read_certificate
 
 MAX_BYTES = 1 << 20
 MAX_HEADERS = 64
@@ -174,10 +173,8 @@ def public_key(certificate: bytes) -> object:
         Not a certificate, or a key of a kind that cannot be loaded.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return x509.load_der_x509_certificate(certificate).public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return read_certificate(certificate).public_key()
+    except (CertificateError, *ODD) as error:
         msg = "the signer's certificate cannot be read"
         raise ValueError(msg) from error
 

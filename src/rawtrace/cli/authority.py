@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import click
 from cryptography.hazmat.primitives import hashes
 
+from rawtrace import durable
 from rawtrace.cli import identities, output
-from rawtrace.errors import UsageError
+from rawtrace.errors import AlreadyExistsError, UsageError
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import identity, register
+from rawtrace.trust import certificates, identity, instruments, register, staging
 from rawtrace.trust.authority import Authority
-from rawtrace.trust.keys import Algorithm
+from rawtrace.trust.keys import Algorithm, Protection
 from rawtrace.trust.register import Issued
 from rawtrace.trust.trustlist import StatusRecord
 
@@ -86,21 +88,30 @@ def new(
 
 @authority.command()
 @_folder_argument
-@click.argument("identity_folder", metavar="IDENTITY", type=click.Path(path_type=Path))
+@click.argument("applicant", metavar="IDENTITY|REQUEST", type=click.Path(path_type=Path))
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Where the certificate of a REQUEST goes.")
+@click.option("--hardware", is_flag=True, help="For a REQUEST: you have seen that its key is in a token.")
 @identities.new_key_option
 @identities.json_option
-def issue(folder: Path, identity_folder: Path, *, new_key: bool, as_json: bool) -> None:
-    """Certify the instrument or workstation in IDENTITY, or renew its certificate.
+def issue(folder: Path, applicant: Path, *, out: Path | None, hardware: bool, new_key: bool, as_json: bool) -> None:
+    """Certify the instrument or workstation in IDENTITY, or one that sent a REQUEST; also renews.
 
     \b
     Examples:
       rawtrace authority issue ./authority ./widefield
       rawtrace authority issue ./authority ./widefield --new-key
+      rawtrace authority issue ./authority request.json --out certificate.pem
 
-    You vouch for what its record says. Look at it first: rawtrace instrument show IDENTITY
+    You vouch for what the record says. Look at it first: rawtrace instrument show IDENTITY, or read REQUEST.
     """
-    certified = identity.renew_identity(identity_folder, authority=folder, new_key=new_key)
-    identities.emit(certified, as_json=as_json, done=f"certified {identity_folder}")
+    if applicant.is_file():
+        _issue_for_request(folder, applicant, out, hardware=hardware, new_key=new_key, as_json=as_json)
+        return
+    if out is not None or hardware:
+        msg = f"--out and --hardware go with a request; {applicant} is not a file"
+        raise UsageError(msg)
+    certified = identity.renew_identity(applicant, authority=folder, new_key=new_key)
+    identities.emit(certified, as_json=as_json, done=f"certified {applicant}")
 
 
 @authority.command()
@@ -176,6 +187,35 @@ def publish(folder: Path, *, as_json: bool) -> None:
     path = authorities.publish(folder)
     value = {"schema": "urn:rawtrace:schema:published:1", "trust_list": str(path)}
     output.emit(value, as_json=as_json, text=f"signed {path}")
+
+
+def _issue_for_request(
+    folder: Path, path: Path, out: Path | None, *, hardware: bool, new_key: bool, as_json: bool
+) -> None:
+    if out is None or new_key:
+        msg = "a request takes --out FILE for its certificate, and brings its own key"
+        raise UsageError(msg)
+    if out.exists():
+        msg = f"{out} exists already and is never overwritten"
+        raise AlreadyExistsError(msg)
+    asked = authorities.read_request(
+        staging.read_bounded(path, limit=authorities.MAX_REQUEST_BYTES), what=f"the request {path}"
+    )
+    # What a request says of its key is a claim: only the authority's own staff can have seen the token.
+    protection = asked.protection if hardware else Protection.SOFTWARE
+    chain = authorities.issue(folder, dataclasses.replace(asked, protection=protection))
+    durable.write_new(out, certificates.to_pem(chain))
+    facts = instruments.summary(asked.record)
+    value = {
+        "schema": "urn:rawtrace:schema:certified:1",
+        "certificate": str(out),
+        "serial": f"{chain[0].serial_number:x}",
+        "kind": asked.kind.value,
+        "protection": protection.value,
+        **{name: facts[name] for name in ("pid", "name")},
+    }
+    text = f"certified {facts['name']} ({facts['pid']}) as {asked.kind}, key in {protection}: {out}"
+    output.emit(value, as_json=as_json, text=text)
 
 
 def _value(found: Authority, issued: list[Issued], standing: dict[int, StatusRecord]) -> dict[str, Any]:

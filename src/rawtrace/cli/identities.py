@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 import click
 from cryptography.hazmat.primitives import hashes
 
+from rawtrace import durable
 from rawtrace.cli import output
 from rawtrace.errors import CertificateError, UsageError
-from rawtrace.trust import certificates, identity, instruments
+from rawtrace.trust import authority as authorities
+from rawtrace.trust import certificates, identity, instruments, staging
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.keys import Algorithm, Protection
@@ -64,7 +66,7 @@ def authority_folder(value: str | None) -> Path | None:
         return None
     if value.lower().startswith(("http:", "https:")):
         msg = "an authority at an address is not available in this version; expected the authority's folder"
-        hint = "make a self-certified identity, take its folder to the authority, and run: rawtrace authority issue"
+        hint = "make it without --authority, and carry a request there: rawtrace instrument request DIR FILE"
         raise UsageError(msg, hint=hint)
     return Path(value)
 
@@ -104,6 +106,28 @@ def renew(
         raise UsageError(msg)
     renewed = identity.renew_identity(folder, authority=issuer, new_key=new_key, location=location)
     emit(renewed, as_json=as_json, done=f"renewed {folder}")
+
+
+def request(kind: SignerKind, folder: Path, target: Path, *, as_json: bool) -> None:
+    """Write a request for a certificate; the key stays where it is."""
+    found = identity.load_identity(folder)
+    _expect(found, kind)
+    asked = authorities.make_request(kind, found.record, found.key)
+    durable.write_new(target, authorities.write_request(asked))
+    value = {"schema": "urn:rawtrace:schema:requested:1", "folder": str(folder), "request": str(target)}
+    text = f"wrote {target}; the authority runs: rawtrace authority issue AUTHORITY {target} --out certificate.pem"
+    output.emit(value, as_json=as_json, text=text)
+
+
+def install(kind: SignerKind, folder: Path, certificate: Path, *, as_json: bool) -> None:
+    """Install the certificate that came back for a request."""
+    _expect(identity.load_identity(folder), kind)
+    pem = staging.read_bounded(certificate, limit=certificates.MAX_CHAIN_BYTES)
+    emit(
+        identity.install_certificate(folder, pem, what=f"{certificate}"),
+        as_json=as_json,
+        done=f"installed {certificate}",
+    )
 
 
 def emit(found: Identity, *, as_json: bool, done: str = "") -> None:

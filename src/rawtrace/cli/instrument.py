@@ -109,3 +109,34 @@ def renew(folder: Path, *, authority: str | None, new_key: bool, location: str, 
     identities.renew(
         SignerKind.INSTRUMENT, folder, authority=authority, new_key=new_key, location=location, as_json=as_json
     )
+
+
+@instrument.command()
+@identities.folder_argument
+@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
+@identities.json_option
+def request(folder: Path, target: Path, *, as_json: bool) -> None:
+    """Write a request for a certificate to FILE, for an authority on another computer.
+
+    \b
+    Examples:
+      rawtrace instrument request ./widefield request.json
+
+    FILE holds no secret: the key stays where it is. What the authority makes of
+    it is put in place by: rawtrace instrument install
+    """
+    identities.request(SignerKind.INSTRUMENT, folder, target, as_json=as_json)
+
+
+@instrument.command()
+@identities.folder_argument
+@click.argument("certificate", metavar="CERTIFICATE", type=click.Path(path_type=Path))
+@identities.json_option
+def install(folder: Path, certificate: Path, *, as_json: bool) -> None:
+    """Install the certificate that an authority made from a request.
+
+    \b
+    Examples:
+      rawtrace instrument install ./widefield certificate.pem
+    """
+    identities.install(SignerKind.INSTRUMENT, folder, certificate, as_json=as_json)

@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import CertificateError
+from rawtrace.errors import CertificateError, MalformedError
 from rawtrace.trust import certificates, identifiers, instruments, keys, profiles, register, staging
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.authorityfolder import (
@@ -61,9 +61,13 @@ __all__ = [
     "make_request",
     "open_authority",
     "publish",
+    "read_request",
     "revoke",
+    "write_request",
 ]
 
+REQUEST_SCHEMA = "urn:rawtrace:schema:certificate-request:1"
+MAX_REQUEST_BYTES = 131_072
 REASONS = (
     "keyCompromise",
     "affiliationChanged",
@@ -176,6 +180,40 @@ def make_request(kind: SignerKind, record: Mapping[str, Any], key: SigningKey) -
         .sign(private, None if isinstance(private, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     )
     return Request(kind=kind, record=record, csr=csr, protection=key.protection)
+
+
+def write_request(request: Request) -> bytes:
+    """Write a request as a file to carry to an authority; it holds no secret."""
+    return strictjson.dumps(
+        {
+            "schema": REQUEST_SCHEMA,
+            "kind": request.kind.value,
+            "protection": request.protection.value,
+            "record": dict(request.record),
+            "csr": request.csr.public_bytes(serialization.Encoding.PEM).decode("ascii"),
+        }
+    )
+
+
+def read_request(data: bytes, *, what: str) -> Request:
+    """Read a request that somebody handed in; ``issue`` checks it.
+
+    Raises
+    ------
+    LimitError, MalformedError, IdentityRecordError
+    """
+    value = strictjson.loads(data, what=what, max_bytes=MAX_REQUEST_BYTES)
+    try:
+        if value["schema"] != REQUEST_SCHEMA:
+            raise ValueError(value["schema"])
+        kind = SignerKind(value["kind"])
+        protection = Protection(value["protection"])
+        csr = x509.load_pem_x509_csr(value["csr"].encode("ascii"))
+    except (KeyError, TypeError, ValueError, AttributeError, x509.InvalidVersion) as error:
+        msg = f"{what} is not a request for a certificate of the version that this rawtrace knows"
+        raise MalformedError(msg, hint="make one: rawtrace instrument request DIR FILE") from error
+    instruments.check_record(value.get("record"), kind)
+    return Request(kind=kind, record=value["record"], csr=csr, protection=protection)
 
 
 def issue(

@@ -207,7 +207,7 @@ def renew_identity(
         raise CertificateError(msg, hint="name the authority's folder: --authority DIR")
     record = instruments.with_location(old.record, location) if location else old.record
     instruments.check_record(record, old.role)
-    staged = folder / f".{_NEXT}.{secrets.token_hex(4)}{durable.TEMPORARY_SUFFIX}"
+    staged = _staged(folder)
     try:
         staged.mkdir(mode=0o700)
         with contextlib.ExitStack() as stack:
@@ -225,6 +225,54 @@ def renew_identity(
     durable.sync_folder(folder)
     _finish_renewal(folder)
     return load_identity(folder)
+
+
+def install_certificate(folder: Path, pem: bytes, *, what: str) -> Identity:
+    """Put a certificate into an identity that an authority made from its request.
+
+    Parameters
+    ----------
+    pem : bytes
+        The new certificate, then the authority's.
+    what : str
+        Name of the file, for messages.
+
+    Raises
+    ------
+    CertificateError
+        It is for another key, PID, record or kind of signer.
+    """
+    _finish_renewal(folder)
+    old = load_identity(folder)
+    chain = certificates.read_pem(pem, what=what)
+    fits = {
+        "key": old.key.public_key() == chain[0].public_key(),
+        "PID": certificates.pid_of(chain[0]) == instruments.summary(old.record)["pid"],
+        "record": certificates.record_digest_of(chain[0]) == instruments.record_digest(old.record),
+        "kind of signer": certificates.signer_kind(chain[0]) is old.role,
+        "authority": len(chain) > 1
+        and all(certificates.is_issued_by(lower, upper) for lower, upper in itertools.pairwise(chain)),
+    }
+    wrong = [name for name, fit in fits.items() if not fit]
+    if wrong:
+        msg = f"{what} is not the certificate that {folder} asked for: it differs in {', '.join(wrong)}"
+        raise CertificateError(msg, hint="make a new request, and install what the authority makes of it")
+    staged = _staged(folder)
+    try:
+        staged.mkdir(mode=0o700)
+        durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
+        _keep(folder, old)
+        staged.rename(folder / _NEXT)
+    except OSError as error:
+        raise from_os_error(error, f"writing {folder}") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    _finish_renewal(folder)
+    return load_identity(folder)
+
+
+def _staged(folder: Path) -> Path:
+    return folder / f".{_NEXT}.{secrets.token_hex(4)}{durable.TEMPORARY_SUFFIX}"
 
 
 def _certify(

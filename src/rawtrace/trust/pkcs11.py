@@ -107,6 +107,10 @@ class TokenKey:
             msg = f"{folder / 'key.json'} does not name its token in full; missing: {', '.join(wrong)}"
             raise KeyUnavailableError(msg)
         _check_private(folder / "key.json", "names a library to load")
+        # A folder that was handed over must not bring the code with it that opens it.
+        if Path(pointer["module"]).resolve().is_relative_to(folder.resolve()):
+            msg = f"the PKCS#11 module of {folder} lies in that very folder; expected one that is installed"
+            raise KeyUnavailableError(msg)
         return cls._found(_session(pointer, writable=False), pointer)
 
     @classmethod
@@ -278,6 +282,7 @@ def _session(pointer: Mapping[str, Any], *, writable: bool) -> Any:
     if not module.is_file():
         msg = f"there is no PKCS#11 module at {module}"
         raise KeyUnavailableError(msg, hint="the token's maker says where its library is; for SoftHSM: libsofthsm2.so")
+    _check_module(module)
     pin = _read_pin(pin_file)
     with _in_words(f"opening the token {pointer['token']!r}"):
         token = library.lib(str(module)).get_token(token_label=pointer["token"])
@@ -304,6 +309,16 @@ def _read_pin(path: Path) -> str:
         msg = f"the PIN file {path} is expected to hold one line, the PIN, of at most {_MAX_PIN_BYTES} bytes"
         raise KeyUnavailableError(msg)
     return pin
+
+
+def _check_module(path: Path) -> None:
+    """Refuse a library that other accounts could have put there."""
+    if os.name == "nt":
+        return
+    status = path.stat()
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (0, os.geteuid()):
+        msg = f"the PKCS#11 module {path} can be changed by other accounts, so it is not loaded"
+        raise KeyUnavailableError(msg, hint="have the administrator install it")
 
 
 def _check_private(path: Path, why: str) -> None:

@@ -211,3 +211,81 @@ def test_help_begins_with_examples(run: Run, group: str) -> None:
     for command in ([group, "--help"], [group, "new", "--help"]):
         assert run(*command) == 0
         assert run.out.index("Examples:") < run.out.index("Options:")
+
+
+def test_a_request_is_certified_elsewhere_and_the_key_never_travels(run: Run, place: Path) -> None:
+    assert new_instrument(run) == 0
+    key = (place / "scope" / "key.pem").read_bytes()
+    assert run("instrument", "request", "scope", "request.json") == 0
+    assert key.splitlines()[1] not in (place / "request.json").read_bytes()
+    assert run("authority", "issue", "authority", "request.json", "--out", "certificate.pem") == 0
+    assert "key in software" in run.out
+    value = run.json("instrument", "install", "scope", "certificate.pem")
+    assert (value["kind"], value["authority"]) == ("instrument", "Example University")
+    assert (place / "scope" / "key.pem").read_bytes() == key
+
+
+def test_a_claim_of_a_token_counts_only_when_the_authority_has_seen_it(run: Run, place: Path) -> None:
+    assert new_instrument(run) == 0
+    assert run("instrument", "request", "scope", "request.json") == 0
+    claim = json.loads((place / "request.json").read_text()) | {"protection": "hardware"}
+    (place / "claim.json").write_text(json.dumps(claim))
+    command = ("authority", "issue", "authority", "claim.json", "--out")
+    assert run.json(*command, "unseen.pem")["protection"] == "software"
+    assert run.json(*command, "seen.pem", "--hardware")["protection"] == "hardware"
+    command = ("authority", "issue", "authority", "request.json", "--out")
+    assert run.json(*command, "modest.pem", "--hardware")["protection"] == "software"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "urn:rawtrace:schema:certificate-request:2"},
+        {"kind": "emperor"},
+        {"kind": []},
+        {"protection": None},
+        {"csr": "-----BEGIN CERTIFICATE REQUEST-----"},
+        {"csr": "\u00e4"},
+        {"csr": 5},
+        {"record": []},
+        {"record": {}},
+    ],
+)
+def test_a_hostile_request_is_refused_in_words(run: Run, place: Path, change: dict[str, Any]) -> None:
+    assert new_instrument(run) == 0
+    assert run("instrument", "request", "scope", "request.json") == 0
+    bad = json.loads((place / "request.json").read_text()) | change
+    (place / "bad.json").write_text(json.dumps(bad))
+    assert run("authority", "issue", "authority", "bad.json", "--out", "certificate.pem") == 1
+    assert run.err.startswith("rawtrace: error[E1")
+    assert not (place / "certificate.pem").exists()
+    assert run.json("authority", "list", "authority")["issued"] == []
+
+
+def test_options_of_a_request_and_of_a_folder_do_not_mix(run: Run, place: Path) -> None:
+    assert new_instrument(run) == 0
+    assert run("instrument", "request", "scope", "request.json") == 0
+    for options in (("request.json",), ("request.json", "--out", "c.pem", "--new-key"), ("scope", "--out", "c.pem")):
+        assert run("authority", "issue", "authority", *options) == 2
+    assert run("authority", "issue", "authority", "request.json", "--out", "request.json") == 1
+    assert run("instrument", "request", "scope", "request.json") == 1
+    assert "never overwritten" in run.err
+    assert run.json("authority", "list", "authority")["issued"] == []
+
+
+def test_only_the_certificate_that_was_asked_for_is_installed(run: Run, place: Path) -> None:
+    for folder in ("scope", "other"):
+        assert new_instrument(run, folder=folder) == 0
+    assert run("instrument", "request", "other", "request.json") == 0
+    assert run("authority", "issue", "authority", "request.json", "--out", "certificate.pem") == 0
+    before = (place / "scope" / "certificate.pem").read_bytes()
+    assert run("instrument", "install", "scope", "certificate.pem") == 1
+    assert "differs in key, PID, record" in run.err
+    leaf = (place / "certificate.pem").read_text().partition("-----END CERTIFICATE-----")
+    (place / "alone.pem").write_text(leaf[0] + leaf[1] + "\n")
+    assert run("instrument", "install", "other", "alone.pem") == 1
+    assert "differs in authority" in run.err
+    assert run("instrument", "install", "scope", "scope/certificate.pem") == 1
+    assert run("workstation", "install", "scope", "certificate.pem") == 2
+    assert run("instrument", "install", "scope", "nowhere.pem") == 3
+    assert (place / "scope" / "certificate.pem").read_bytes() == before

@@ -111,6 +111,24 @@ def test_a_pointer_that_others_could_write_loads_no_library(tmp_path: Path) -> N
         keys.open_in_folder(tmp_path)
 
 
+def test_a_folder_does_not_bring_the_library_that_opens_it(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "m.so").write_bytes(b"code")
+    pointer_in(tmp_path, module=str(tmp_path / "lib" / ".." / "lib" / "m.so"))
+    with pytest.raises(KeyUnavailableError, match="lies in that very folder"):
+        keys.open_in_folder(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permission bits")
+def test_a_library_that_others_could_change_is_not_loaded(tmp_path: Path) -> None:
+    pytest.importorskip("pkcs11", reason="python-pkcs11 (the extra hsm) is not installed")
+    (tmp_path / "m.so").write_bytes(b"code")
+    (tmp_path / "m.so").chmod(0o666)
+    pointer_in(tmp_path / "scope", module=str(tmp_path / "m.so"))
+    with pytest.raises(KeyUnavailableError, match="can be changed by other accounts"):
+        keys.open_in_folder(tmp_path / "scope")
+
+
 def test_without_the_extra_the_install_line_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pkcs11", None)
     with pytest.raises(MissingExtraError, match="python-pkcs11") as caught:

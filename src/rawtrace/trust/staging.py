@@ -85,17 +85,16 @@ def exclusive(folder: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     The lock is SQLite's on an empty database file: the system drops it when
     its process dies, however it dies, on Windows too.
     """
-    connection = sqlite3.connect(folder / LOCK_FILE, timeout=wait_s, isolation_level=None, check_same_thread=False)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
+            connection = sqlite3.connect(folder / LOCK_FILE, timeout=wait_s, isolation_level=None)
+            stack.callback(connection.close)
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             msg = f"{folder} could not be locked within {wait_s:g} s: {error}"
-            hint = "another command is probably at work in it; wait for that one to end"
+            hint = "another command is probably at work in it, or this account may not write there"
             raise UnwritableError(msg, hint=hint) from error
         yield
-    finally:
-        connection.close()
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:

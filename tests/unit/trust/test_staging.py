@@ -110,6 +110,11 @@ def test_a_second_holder_of_the_lock_waits_and_then_gives_up_in_words(tmp_path: 
         pass
 
 
+def test_a_folder_that_cannot_be_locked_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnwritableError, match="could not be locked"), staging.exclusive(tmp_path / "absent"):
+        pytest.fail("a lock was given in no folder")
+
+
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
     code = (
         "import os, sys, pathlib\n"

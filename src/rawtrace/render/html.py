@@ -295,7 +295,7 @@ def _images(reports: Sequence[Report], previews: Mapping[str, Preview]) -> dict[
             room -= len(found.png)
             encoded = base64.b64encode(found.png).decode()
             source = Markup("data:image/png;base64,") + Markup(encoded)  # noqa: S704  letters of base64 only
-            caption = visible(found.caption, limit=300)
+            caption = words.sentence(visible(found.caption, limit=300))
         images[report.path] = _Image(
             source=source, width=max(int(found.width), 1), height=max(int(found.height), 1), caption=caption
         )

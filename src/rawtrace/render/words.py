@@ -75,7 +75,7 @@ _VERDICTS: Mapping[Verdict, VerdictWords] = MappingProxyType(
             colour="grey",
             headline="The file has no seal, so there is nothing to check it against. "
             "That says nothing about its content.",
-            next_step="Ask for the original file with its seal, or look for the original with “rawtrace trace”.",
+            next_step="Ask for the original file together with its seal.",
         ),
         Verdict.INCONCLUSIVE: VerdictWords(
             symbol="?",
@@ -90,7 +90,7 @@ _VERDICTS: Mapping[Verdict, VerdictWords] = MappingProxyType(
             word="altered",
             colour="red",
             headline="What is here is not byte for byte what was sealed.",
-            next_step="Ask for the file as it was sealed and see what differs with “rawtrace compare”. "
+            next_step="Ask for the file as it was sealed, and compare the two. "
             "Saving again, converting and faulty transfers change bytes too.",
         ),
         Verdict.REJECTED: VerdictWords(

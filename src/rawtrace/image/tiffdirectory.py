@@ -173,10 +173,10 @@ class TiffDirectories:
         return tuple(top / bottom for top, bottom in pairs) if all(bottom for _, bottom in pairs) else ()
 
     def text(self, entry: Entry | None, *, limit: int = 65_536) -> str:
-        """Return a tag's text up to the first NUL; UTF-8, or Latin-1 where it is not that."""
+        """Return a tag's text up to the first NUL or ``limit`` bytes; UTF-8, or Latin-1 where it is not that."""
         if entry is None or entry.type not in {1, 2, 7}:
             return ""
-        data = self.raw(entry, limit=limit).split(b"\x00", 1)[0]
+        data = self._read(entry.offset, min(entry.size, limit)).split(b"\x00", 1)[0]
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:

@@ -293,6 +293,18 @@ def test_many_pages_cost_one_directory(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("personal", [False, True])
+def test_a_long_description_does_not_hide_the_other_tags(tmp_path: Path, ome_xml: str, *, personal: bool) -> None:
+    path = tmp_path / "long.ome.tif"
+    xml = ome_xml.replace("</OME>", f"<!--{'x' * 200_000}--></OME>").encode()
+    tifffile.imwrite(path, np.zeros((30, 40), np.uint16), description=xml, metadata=None, software="Writer 3")
+    found = harvest(path, personal=personal)
+    assert found.notes == ()
+    taken = values(found)
+    assert taken["file.software"] == "Writer 3"
+    assert taken.get("personal.description") == ("for Zaphod's thesis" if personal else None)
+
+
 def test_imagej_units_and_stack(tmp_path: Path) -> None:
     path = tmp_path / "stack.tif"
     stack = np.zeros((2, 3, 1, 8, 9), np.uint16)

@@ -9,10 +9,11 @@ from rawtrace.image.collect import Collector
 from rawtrace.image.tiffdirectory import Directory, Entry, TiffDirectories
 
 EXIF_POINTER = 34_665
+DESCRIPTION = 270
 
 _MAIN_TEXT = {271: "instrument.manufacturer", 272: "instrument.model", 305: "file.software"}
 _MAIN_PERSONAL = {
-    270: "personal.description",
+    DESCRIPTION: "personal.description",
     315: "personal.author",
     316: "personal.computer",
     33_432: "personal.copyright",
@@ -50,7 +51,10 @@ def add_main_tags(found: Collector, tiff: TiffDirectories, directory: Directory,
         exif = tiff.directory(pointer[0])
         _add_exif(found, tiff, exif.entries)
     _add_texts(found, tiff, entries, _MAIN_TEXT, where)
-    _add_texts(found, tiff, entries, _MAIN_PERSONAL, where)
+    if found.personal:
+        # OME-XML and ImageJ's fields are no free text; their own readers have read them.
+        known = {tag: name for tag, name in _MAIN_PERSONAL.items() if tag != DESCRIPTION or not found.format}
+        _add_texts(found, tiff, entries, known, where)
     if 306 in entries:
         # In a photograph this is when the file was last changed; a TIFF has no other date.
         name = "acquisition.time" if where == "TIFF" else "file.time"

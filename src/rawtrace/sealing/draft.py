@@ -29,6 +29,7 @@ _CBOR_TYPE, _JSON_TYPE, _UUID_TYPE = content_type(b"cbor"), content_type(b"json"
 _CLAIMS = {"c2pa.claim": 1, "c2pa.claim.v2": 2}
 _REDACTION = bytes.fromhex("caa98eee9d4df80e86ad4dffca263973")
 _MAX_PROBLEMS = 100
+_MAX_MESSAGE = 300
 
 
 class Reading:
@@ -82,9 +83,10 @@ class Draft:
 
     def fault(self, code: str, message: str) -> None:
         """Note a problem."""
-        # A thousand faults say no more than the first hundred.
+        # A thousand faults say no more than the first hundred, and labels from outside may hold anything.
         if len(self.problems) < _MAX_PROBLEMS:
-            self.problems.append(Problem(code, message))
+            shown = "".join(character if character.isprintable() else "?" for character in message[:_MAX_MESSAGE])
+            self.problems.append(Problem(code, shown))
 
 
 class _Listed(NamedTuple):

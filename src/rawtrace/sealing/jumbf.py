@@ -176,6 +176,9 @@ def _describe(data: bytes, box: _Open) -> None:
         except UnicodeDecodeError:
             msg = f"the label at byte {at} of the seal is not UTF-8"
             raise SealUnreadableError(msg) from None
+        if not box.label.isprintable():
+            msg = f"the label at byte {at} of the seal holds characters that cannot be shown"
+            raise SealUnreadableError(msg)
         at = stop + 1
     at += (4 if toggles & _NUMBER else 0) + (32 if toggles & _HASH else 0)
     # A private field is a box of its own: C2PA keeps its salt there, which nobody needs to read.

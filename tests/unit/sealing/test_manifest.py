@@ -503,3 +503,10 @@ def test_redaction_does_not_cover_another_signature_fail():
 def test_problems_of_one_manifest_are_bounded():
     many = [f.replace(f.cbor_assertion(f"a{number}", {}), listed=0) for number in range(300)]
     assert len(codes(f.manifest([*many, f.data_hash()]))) == 100
+
+
+def test_messages_hold_nothing_that_moves_the_cursor():
+    said = f.cbor_assertion("x", {}, url="self#jumbf=c2pa.assertions/\x1b[2J\nverified\u202e" + "x" * 900)
+    manifest = read_store(f.store(f.manifest([said, f.data_hash()]))).active_manifest
+    assert {problem.code for problem in manifest.problems} == {"assertion-missing", "assertion-unlisted"}
+    assert all(problem.message.isprintable() and len(problem.message) <= 300 for problem in manifest.problems)

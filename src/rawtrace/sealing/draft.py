@@ -43,10 +43,13 @@ class Reading:
         self._containers_left = boundedcbor.MAX_CONTAINERS
 
     def content(self, box: Box) -> bytes:
-        """Return the bytes of a box that will be decoded."""
+        """Return the bytes of a CBOR or JSON box that will be decoded."""
         content = self.data[box.body : box.end]
         self._bytes_left -= len(content)
-        self._containers_left -= boundedcbor.containers(content)
+        if box.kind == b"json":
+            self._containers_left -= content.count(b"[") + content.count(b"{")
+        else:
+            self._containers_left -= boundedcbor.containers(content)
         if self._bytes_left < 0 or self._containers_left < 0:
             msg = "the seal holds more structured data than is accepted"
             raise SealUnreadableError(msg)

@@ -178,6 +178,7 @@ def test_a_circle_of_ingredients_ends():
         (f.store(*[f.superbox(b"c2ma", "m")] * 2001), "2001 manifests"),
         (f.store(*[f.manifest(label=f"m{n}", more={"redacted_assertions": ["x"]}) for n in range(257)]), "redact"),
         (f.store(f.manifest([f.cbor_assertion(f"a{n}", bytes(6 << 20)) for n in range(3)])), "structured data"),
+        (f.store(f.manifest([f.json_assertion("j", b"[" + b"[]," * 2_000_000 + b"1]")])), "structured data"),
     ],
 )
 def test_not_a_store_is_one_sentence_fail(data, sentence):

@@ -23,7 +23,19 @@ _LOG_BYTES = 5_000_000
 _LOG_FILES = 5
 _MAX_SECONDS = 30 * 86_400.0
 _FOLDER = click.Path(path_type=Path)
-_SECONDS = click.FloatRange(min=0, max=_MAX_SECONDS)
+
+
+class _Period(click.FloatRange):
+    """Seconds; what is not a number is no period, although it lies in no range's way."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if seconds != seconds:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+_SECONDS = _Period(min=0, max=_MAX_SECONDS)
 
 
 @click.group()

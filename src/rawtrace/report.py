@@ -154,8 +154,8 @@ class ChainLink:
     ----------
     key : str
         Unique in the report.
-    children : tuple[str, ...]
-        Keys of the nodes made from this one.
+    parents : tuple[str, ...]
+        Keys of the nodes that this one was made from.
     relationship : str
         ``parentOf``, ``componentOf`` or ``inputTo``; empty for the asset itself.
     verdict : Verdict
@@ -167,7 +167,7 @@ class ChainLink:
     key: str
     title: str
     verdict: Verdict
-    children: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
     relationship: str = ""
     file: str = ""
     seal: SealFacts | None = None

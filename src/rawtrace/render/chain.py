@@ -164,14 +164,8 @@ def _grow(chain: Sequence[ChainLink]) -> _Tree:
     for link in chain[:MAX_NODES]:
         links.setdefault(link.key, link)
     sources: dict[str, list[str]] = {}
-    # Nothing in a report is made from the asset. Where it names children all the same, the links
-    # are written from the asset upward, each naming what it was made from.
-    upward = bool(chain[0].children)
     for link in links.values():
-        for child in dict.fromkeys(link.children):
-            made, ancestor = (link.key, child) if upward else (child, link.key)
-            if made in links and ancestor in links:
-                sources.setdefault(made, []).append(ancestor)
+        sources[link.key] = [key for key in dict.fromkeys(link.parents) if key in links]
     used = Counter(ancestor for ancestors in sources.values() for ancestor in ancestors)
     root = chain[0].key
     parents: dict[str, list[str]] = {}

@@ -15,6 +15,7 @@ from rawtrace.progress import SILENT, Progress
 READ_BYTES = 1 << 20
 SIDECAR_SUFFIX = ".c2pa"
 COMPANION_SUFFIX = ".metadata.json"
+NOT_A_FILE = "{path} is not a regular file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,10 @@ def bind_file(path: Path, *, progress: Progress = SILENT) -> FileBinding:
     InputNotFoundError, UnreadableError
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as stream:
             before = os.fstat(stream.fileno())
             if not stat.S_ISREG(before.st_mode):
-                msg = f"{path} is not a regular file"
-                raise UnreadableError(msg, hint="name a file or a folder")
+                raise UnreadableError(NOT_A_FILE.format(path=path), hint="name a file or a folder")
             progress.start(path.name, before.st_size)
             try:
                 digest, length = _hash_stream(stream, progress)
@@ -100,6 +100,25 @@ def bind_file(path: Path, *, progress: Progress = SILENT) -> FileBinding:
     return FileBinding(digest, length, fingerprint)
 
 
+def require_regular(path: Path) -> None:
+    """Raise unless ``path`` is a file that can be read like one: a pipe or a device would make us wait.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableError
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        msg = f"{path} does not exist"
+        raise InputNotFoundError(msg) from error
+    except (OSError, ValueError) as error:
+        known = from_os_error(error, f"reading {path}") if isinstance(error, OSError) else None
+        raise known or InputNotFoundError(f"{path!s} is not a path: {error}") from error
+    if not stat.S_ISREG(mode):
+        raise UnreadableError(NOT_A_FILE.format(path=path), hint="name a file or a folder")
+
+
 def confirm_unchanged(path: Path, binding: FileBinding) -> None:
     """Raise ``ChangedWhileReadError`` if the file is no longer the one that was hashed."""
     try:
@@ -109,6 +128,10 @@ def confirm_unchanged(path: Path, binding: FileBinding) -> None:
     if now != binding.fingerprint:
         msg = f"{path} changed while it was being sealed"
         raise ChangedWhileReadError(msg)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _hash_stream(stream: object, progress: Progress) -> tuple[bytes, int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace import durable
-from rawtrace.errors import AlreadyExistsError, EnvelopeError, InputNotFoundError, UnsealableError
+from rawtrace.errors import AlreadyExistsError, EnvelopeError, UnsealableError
 from rawtrace.image.metadata import harvest, media_type
 from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
@@ -173,9 +173,8 @@ def sealed_copy_of(path: Path) -> Path:
 
 def _asset_path(path: Path) -> Path:
     path = path if path.name and path.name != ".." else path.resolve()
-    if not path.exists():
-        msg = f"{path} does not exist"
-        raise InputNotFoundError(msg)
+    if not path.is_dir():
+        binding.require_regular(path)
     if path.name.endswith(_OWN_SUFFIXES):
         msg = f"{path} is a seal or a temporary file of rawtrace, not data"
         raise UnsealableError(msg, hint="name the data itself")

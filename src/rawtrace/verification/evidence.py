@@ -82,9 +82,7 @@ def discover(path: Path) -> Evidence:
         folder = path.with_name(path.name.removesuffix(folderindex.INDEX_SUFFIX))
         if folder.is_dir():
             return _discover_beside(folder, path, Form.FOLDER)
-    if not path.exists():
-        msg = f"{path} does not exist"
-        raise InputNotFoundError(msg)
+    binding.require_regular(path)
     if binding.sidecar_of(path).exists():
         return _discover_beside(path, path, Form.SIDECAR)
     return _discover_inside(path)

@@ -59,7 +59,7 @@ def follow(
     Parameters
     ----------
     asset : ChainLink
-        The asset's own node, without children; they are filled in here.
+        The asset's own node, without parents; they are filled in here.
     originals : Sequence of Path
         Folders to look for ancestors' files in, besides the asset's own.
     """
@@ -69,28 +69,28 @@ def follow(
     places = (evidence.named.parent, *originals)
     findings: list[Finding] = []
     links: dict[str, ChainLink] = {asset.key: asset}
-    children: dict[str, list[str]] = {}
+    parents: dict[str, list[str]] = {}
     pending: deque[tuple[str, Manifest]] = deque([(asset.key, store.active_manifest)])
     while pending:
         key, manifest = pending.popleft()
         for number, item in enumerate(_inputs_of(manifest), start=1):
-            child_key = item.target or f"{key}/{number}"
-            children.setdefault(key, []).append(child_key)
-            if child_key in links:
+            parent_key = item.target or f"{key}/{number}"
+            parents.setdefault(key, []).append(parent_key)
+            if parent_key in links:
                 continue
             if len(links) > MAX_ANCESTORS:
                 findings.append(finding("ancestors-too-many", f"the chain has more than {MAX_ANCESTORS:,} ancestors"))
                 pending.clear()
                 break
             parent = store.manifests.get(item.target)
-            link, found = _check_one(child_key, item, parent, store, places, verifier, policy)
-            links[child_key] = link
+            link, found = _check_one(parent_key, item, parent, store, places, verifier, policy)
+            links[parent_key] = link
             findings += found
             if parent is not None:
-                pending.append((child_key, parent))
-    if not children:
+                pending.append((parent_key, parent))
+    if not parents:
         findings.append(finding("ancestors-none", "the seal names no data that this was made from"))
-    chain = tuple(replace(link, children=tuple(children.get(link.key, ()))) for link in links.values())
+    chain = tuple(replace(link, parents=tuple(parents.get(link.key, ()))) for link in links.values())
     return Trail(tuple(findings), chain)
 
 

@@ -34,7 +34,7 @@ def verify(
     path : Path
         The data; a seal's or an index's path stands for the data it belongs to.
     trust : Sequence[TrustList]
-        Whom to rely on; see ``rawtrace.trust.sources.load_trust``.
+        Whom to rely on; see ``rawtrace.trust.truststore.load_trust``.
     policy : Policy
     originals : Sequence of Path
         Folders in which ancestors' files may be found.

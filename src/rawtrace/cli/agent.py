@@ -22,7 +22,8 @@ EVENT_SCHEMA = "urn:rawtrace:schema:agent-event:1"
 _LOG_BYTES = 5_000_000
 _LOG_FILES = 5
 _MAX_SECONDS = 30 * 86_400.0
-_FOLDER = click.Path(path_type=Path)
+# What cannot be read is told in our own words, and not as wrong usage.
+_FOLDER = click.Path(path_type=Path, readable=False)
 
 
 class _Period(click.FloatRange):

@@ -6,20 +6,27 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rawtrace.agent.tools import read_seal
+from rawtrace.cli.main import run_for_code
 from rawtrace.report import Verdict
 from rawtrace.trust.trustlist import TrustList
 from rawtrace.verification.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
+
+
+AGENT = 4711
 
 
 def sealed_as(path: Path) -> str:
@@ -121,15 +128,64 @@ def test_it_works_where_no_events_arrive(lab: Any) -> None:
     lab.wait_for((lab.watched / "a.bin.c2pa").exists)
 
 
-def test_a_folder_that_cannot_be_written_to_is_named_and_sealed_later(lab: Any) -> None:
+def as_somebody(user: int, work: Callable[[], int]) -> int:
+    """Do something in a process of another account, where this one is root; return its exit code."""
+    with warnings.catch_warnings():
+        # Forking beside idle threads is what newer versions of Python warn of; the child only calls our own code.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        code = 99
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
+            code = work()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def open_lab(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A lab whose instrument and state belong to the account of the agent, user 4711."""
+    if not as_somebody(AGENT, lambda: int(os.access(sys.executable, os.X_OK))):
+        pytest.skip("this Python lies where other accounts cannot run it")
+    instrument = lab.folder / "instrument"
+    shutil.copytree(lab.instrument, instrument)
+    lab.instrument = instrument
+    lab.state.parent.mkdir()
     if os.geteuid() == 0:
-        pytest.skip("nothing is forbidden to root; the same is tested with a sealer that fails")
-    path = lab.write("locked/a.bin")
+        for path in (instrument, *instrument.iterdir(), lab.state.parent, lab.watched):
+            os.chown(path, AGENT, AGENT)
+        for folder in (lab.folder, *lab.folder.parents):
+            if folder.is_relative_to(tmp_path_factory.getbasetemp().parent):
+                folder.chmod(folder.stat().st_mode | 0o011)
+    return lab
+
+
+def test_a_folder_that_cannot_be_written_to_is_named_and_sealed_later(open_lab: Any) -> None:
+    path = open_lab.write("locked/a.bin")
+    once = open_lab.arguments("--once", "--quiet-period", "0.1")[1:]
     path.parent.chmod(0o555)
     try:
-        assert lab.once("--quiet-period", "0.1").returncode == 1
-        assert "permission" in lab.status()["failed"][0]["error"]
+        assert as_somebody(AGENT, lambda: run_for_code(once)) == 1
+        (failed,) = open_lab.status()["failed"]
+        assert "permission denied" in failed["error"]
     finally:
-        path.parent.chmod(0o755)
-    assert lab.once("--quiet-period", "0.1").returncode == 0
+        path.parent.chmod(0o777)
+    assert as_somebody(AGENT, lambda: run_for_code(once)) == 0
     assert sealed_as(path) == sha256(path)
+
+
+def test_people_at_the_microscope_can_neither_read_the_key_nor_sign(open_lab: Any) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("two accounts are needed, and only root can take them")
+    path = open_lab.write("public/a.bin")
+    path.parent.chmod(0o777)
+    signing = ["seal", str(path), "--instrument", str(open_lab.instrument)]
+    assert as_somebody(AGENT + 1, lambda: run_for_code(signing)) in {1, 2}
+    assert as_somebody(AGENT + 1, lambda: run_for_code(open_lab.arguments("--once")[1:])) == 1
+    assert not path.with_name("a.bin.c2pa").exists()
+    assert as_somebody(AGENT, lambda: run_for_code(signing)) == 0

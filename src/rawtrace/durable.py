@@ -62,7 +62,7 @@ def replace(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """
     temporary = _write_temporary(path, data, mode)
     try:
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -123,4 +123,4 @@ def _publish(temporary: Path, path: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        os.replace(temporary, path)
+        temporary.replace(path)

@@ -122,7 +122,7 @@ class UnsealableError(Error):
 
 
 class ForbiddenSealError(Error):
-    """This signer may not make this statement: the signer kinds keep captures and derived data apart."""
+    """A signer may not state this: the signer kinds keep captures and derived data apart."""
 
     code = "E122"
     exit_code = 2

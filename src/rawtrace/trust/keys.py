@@ -176,6 +176,7 @@ def _read(path: Path) -> bytes:
             return stream.read(_MAX_KEY_BYTES + 1)
     except FileNotFoundError as error:
         msg = f"there is no key at {path}"
-        raise KeyUnavailableError(msg, hint="name the folder that `instrument new` or `workstation new` made") from error
+        hint = "name the folder that `instrument new` or `workstation new` made"
+        raise KeyUnavailableError(msg, hint=hint) from error
     except OSError as error:
         raise from_os_error(error, f"reading {path}") from error

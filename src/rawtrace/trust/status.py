@@ -178,10 +178,8 @@ def standing_of(record: StatusRecord, *, claimed_at: datetime | None, trusted_at
         return Standing.COMPROMISE_UNPROVEN
     if utc(signed_at) >= (revoked_at if start is None else start):
         return Standing.REVOKED_BEFORE
-    if trusted_at is not None:
-        doubtful = start is None and record.reason in _COMPROMISES
-    else:
-        doubtful = not administrative
+    unknown_start = start is None and record.reason in _COMPROMISES
+    doubtful = not administrative if trusted_at is None else unknown_start
     return Standing.COMPROMISE_UNPROVEN if doubtful else Standing.REVOKED_AFTER
 
 

@@ -51,7 +51,7 @@ def test_file_that_is_replaced_while_read_is_refused_fail(tmp_path: Path) -> Non
         def advance(self, amount: int) -> None:
             other = tmp_path / "other"
             other.write_bytes(b"y" * 10)
-            os.replace(other, path)
+            other.replace(path)
 
     with pytest.raises(ChangedWhileReadError):
         bind_file(path, progress=Replacer(path, b""))

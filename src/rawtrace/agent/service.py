@@ -22,7 +22,7 @@ from rawtrace.agent.outbox import Outbox, Told
 from rawtrace.agent.register import Register, Track
 from rawtrace.agent.rows import State
 from rawtrace.agent.settings import Event, Settings
-from rawtrace.agent.watch import Kind, WatchedFolder, is_zarr, leftover_beside, sidecar_of
+from rawtrace.agent.watch import Kind, Leftovers, WatchedFolder, is_zarr, leftover_beside, sidecar_of
 from rawtrace.agent.writers import Writers
 from rawtrace.errors import (
     AlreadyExistsError,
@@ -82,7 +82,7 @@ class Service:
         self._hints = Hints(self._wake.set)
         self._told = outbox.told()
         self._known_notes: set[Path] = set()
-        self._leftovers: dict[Path, float] = {}
+        self._leftovers = Leftovers(settings.leftover_s)
         self._walks: list[str] = []
         self._next_sweep = float("-inf")
         self._problem = ""
@@ -188,7 +188,7 @@ class Service:
                 if name not in names and not track.sealing and not name.startswith(hidden)
             ]
         )
-        self._sweep_away(sweep.leftovers)
+        self._leftovers.sweep_away(sweep.leftovers, self._clock())
         steady = self._hints.alive()
         every_s = self._settings.sweep_s if steady else self._settings.poll_s
         self._walk_sealed_folders(names, budget_s=every_s / 20)
@@ -207,16 +207,6 @@ class Service:
                 self._register.look_at_sealed(name)
             if self._clock() >= deadline:
                 break
-
-    def _sweep_away(self, leftovers: list[Path]) -> None:
-        now = self._clock()
-        self._leftovers = {path: self._leftovers.get(path, now) for path in leftovers}
-        for path, since in self._leftovers.items():
-            if now - since >= self._settings.leftover_s:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    _LOG.debug("%s could not be swept away: %s", path, error)
 
     def _take_hints(self) -> None:
         paths, overflow = self._hints.take()

@@ -7,9 +7,11 @@ asset. An asset's name is its path below the watched folder, with ``/``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -176,6 +178,29 @@ class WatchedFolder:
         if not given.startswith(base.rstrip(os.sep) + os.sep):
             return None
         return whole.parts[len(self.root.parts) :]
+
+
+class Leftovers:
+    """Temporary files that an interrupted run of rawtrace left, deleted once they have been there long enough.
+
+    Parameters
+    ----------
+    after_s : float
+        Seconds since one was first seen.
+    """
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._since: dict[Path, float] = {}
+
+    def sweep_away(self, paths: Iterable[Path], now: float) -> None:
+        """Take in what a sweep found, and delete what is old enough."""
+        self._since = {path: self._since.get(path, now) for path in paths}
+        for path, since in self._since.items():
+            if now - since >= self._after_s:
+                # Perhaps another account's: then it stays, and harms nobody.
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
 
 def left_out(name: str) -> bool:

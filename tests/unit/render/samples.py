@@ -166,21 +166,25 @@ def report(path: str = "raw/plate_07_B4.ome.tif", *findings: Finding, summary: s
     return Report(**{**values, **others})  # type: ignore[arg-type]
 
 
-def link(key: str, verdict: Verdict = Verdict.VERIFIED, *children: str, **others: object) -> ChainLink:
+def link(key: str, verdict: Verdict = Verdict.VERIFIED, *parents: str, **others: object) -> ChainLink:
     return ChainLink(
         key=key,
         title=others.pop("title", key),  # type: ignore[arg-type]
         verdict=verdict,
-        children=children,
-        relationship="parentOf" if children else "",
-        **{"seal": SEAL, **others},  # type: ignore[arg-type]
+        parents=parents,
+        **{"relationship": "parentOf", "seal": SEAL, **others},  # type: ignore[arg-type]
     )
 
 
+def asset(key: str, verdict: Verdict = Verdict.VERIFIED, *parents: str, **others: object) -> ChainLink:
+    """The first node of a chain, which has a relationship to nothing."""
+    return link(key, verdict, *parents, relationship="", **others)
+
+
 CHAIN = (
-    link("figure_2.png", Verdict.VERIFIED_WITH_NOTES, seal=WORKSTATION),
-    link("maximum_projection.tif", Verdict.VERIFIED_WITH_NOTES, "figure_2.png", seal=WORKSTATION),
-    link("plate_07_B4.ome.tif", Verdict.VERIFIED, "maximum_projection.tif"),
+    asset("figure_2.png", Verdict.VERIFIED_WITH_NOTES, "maximum_projection.tif", seal=WORKSTATION),
+    link("maximum_projection.tif", Verdict.VERIFIED_WITH_NOTES, "plate_07_B4.ome.tif", seal=WORKSTATION),
+    link("plate_07_B4.ome.tif"),
 )
 
 
@@ -237,8 +241,8 @@ def inconclusive() -> Report:
         NO_TIME,
         summary="The bytes are those that were sealed, but no authority that you trust knows the signer.",
         chain=(
-            link("gel 3.tif", Verdict.INCONCLUSIVE),
-            link("scan.tif", Verdict.NO_SEAL, "gel 3.tif", seal=None),
+            asset("gel 3.tif", Verdict.INCONCLUSIVE, "scan.tif"),
+            link("scan.tif", Verdict.NO_SEAL, seal=None),
         ),
     )
 
@@ -284,19 +288,22 @@ def every_verdict() -> tuple[Report, ...]:
 
 def long_chain(generations: int = 200) -> tuple[ChainLink, ...]:
     names = [f"step_{number:03}.tif" for number in range(generations)]
-    return tuple(link(name, Verdict.VERIFIED, *names[number - 1 : number]) for number, name in enumerate(names))
+    chain = tuple(link(name, Verdict.VERIFIED, *names[number : number + 1]) for number, name in enumerate(names, 1))
+    return (replace(chain[0], relationship=""), *chain[1:])
 
 
 def wide_chain(parents: int = 30) -> tuple[ChainLink, ...]:
-    asset = link("figure_1.png", Verdict.INCONCLUSIVE, seal=WORKSTATION)
+    names = tuple(f"panel_{number:02}.tif" for number in range(parents))
     panels = (
-        replace(
-            link(f"panel_{number:02}.tif", Verdict.NO_SEAL if number == 17 else Verdict.VERIFIED, "figure_1.png"),
+        link(
+            name,
+            Verdict.NO_SEAL if number == 17 else Verdict.VERIFIED,
+            *(("raw_00.czi",) if number < 2 else ()),
             relationship="componentOf",
         )
-        for number in range(parents)
+        for number, name in enumerate(names)
     )
-    return (asset, *panels, link("raw_00.czi", Verdict.VERIFIED, "panel_00.tif", "panel_01.tif"))
+    return (asset("figure_1.png", Verdict.INCONCLUSIVE, *names, seal=WORKSTATION), *panels, link("raw_00.czi"))
 
 
 def hostile(text: str) -> Report:
@@ -321,10 +328,8 @@ def hostile(text: str) -> Report:
         for step, outcome in enumerate(Outcome, 1)
     )
     chain = (
-        ChainLink(key=text, title=text, verdict=Verdict.REJECTED, seal=seal),
-        ChainLink(
-            key="b", title=text, verdict=Verdict.VERIFIED, children=(text,), relationship=text, file=text, seal=seal
-        ),
+        ChainLink(key="b", title=text, verdict=Verdict.REJECTED, parents=(text, "b"), seal=seal),
+        ChainLink(key=text, title=text, verdict=Verdict.VERIFIED, relationship=text, file=text, seal=seal),
     )
     return Report(
         path=text,

@@ -10,13 +10,14 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError
 
 EXIT_UNEXPECTED = 1
 
 
 @click.command()
-@click.option("--dir", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Play here and keep everything.")
+@click.option("--dir", "folder", metavar="DIR", type=PATH, help="Play here and keep everything.")
 @click.option("--no-browser", is_flag=True, help="Do not open the page at the end.")
 @click.pass_context
 def demo(ctx: click.Context, folder: Path | None, no_browser: bool) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 
 
 @click.command(no_args_is_help=True)
-@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("path", metavar="FILE", type=PATH)
 @click.option("--personal", is_flag=True, help="Show personal metadata too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def harvest(path: Path, personal: bool, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import identities
+from rawtrace.cli.lifecycle import add_lifecycle
 from rawtrace.trust.certificates import SignerKind
 
 
@@ -76,67 +77,4 @@ def new(
     )
 
 
-@instrument.command()
-@identities.folder_argument
-@identities.json_option
-def show(folder: Path, *, as_json: bool) -> None:
-    """Show the identity in DIR, after checking that its parts belong together.
-
-    \b
-    Examples:
-      rawtrace instrument show ./widefield
-      rawtrace instrument show ./widefield --json
-    """
-    identities.show(SignerKind.INSTRUMENT, folder, as_json=as_json)
-
-
-@instrument.command()
-@identities.folder_argument
-@identities.authority_option
-@identities.new_key_option
-@click.option("--location", default="", help="Its new place, if it moved.")
-@identities.json_option
-def renew(folder: Path, *, authority: str | None, new_key: bool, location: str, as_json: bool) -> None:
-    """Get a new certificate for the identity in DIR; its PID stays.
-
-    \b
-    Examples:
-      rawtrace instrument renew ./widefield --authority ./authority
-      rawtrace instrument renew ./widefield --authority ./authority --location "Building 5"
-
-    Earlier seals stay as good as they were. The old certificate and record are kept in DIR/past.
-    """
-    identities.renew(
-        SignerKind.INSTRUMENT, folder, authority=authority, new_key=new_key, location=location, as_json=as_json
-    )
-
-
-@instrument.command()
-@identities.folder_argument
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@identities.json_option
-def request(folder: Path, target: Path, *, as_json: bool) -> None:
-    """Write a request for a certificate to FILE, for an authority on another computer.
-
-    \b
-    Examples:
-      rawtrace instrument request ./widefield request.json
-
-    FILE holds no secret: the key stays where it is. What the authority makes of
-    it is put in place by: rawtrace instrument install
-    """
-    identities.request(SignerKind.INSTRUMENT, folder, target, as_json=as_json)
-
-
-@instrument.command()
-@identities.folder_argument
-@click.argument("certificate", metavar="CERTIFICATE", type=click.Path(path_type=Path))
-@identities.json_option
-def install(folder: Path, certificate: Path, *, as_json: bool) -> None:
-    """Install the certificate that an authority made from a request.
-
-    \b
-    Examples:
-      rawtrace instrument install ./widefield certificate.pem
-    """
-    identities.install(SignerKind.INSTRUMENT, folder, certificate, as_json=as_json)
+add_lifecycle(instrument, SignerKind.INSTRUMENT, example="./widefield")

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import SealUnreadableError
 
 
 @click.command(no_args_is_help=True)
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def show(path: Path, as_json: bool) -> None:
     """Print what a seal says; nothing of it is checked.
@@ -22,8 +23,7 @@ def show(path: Path, as_json: bool) -> None:
       rawtrace show plate.ome.tiff
       rawtrace show figure.png.c2pa --json
     """
-    from rawtrace.verification.evidence import discover
-    from rawtrace.verification.trail import plain
+    from rawtrace.verification.evidence import discover, plain
 
     evidence = discover(path)
     if evidence.store is None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.trust import truststore
 from rawtrace.trust.anchors import Purpose, TrustList
 from rawtrace.trust.truststore import Change, Entry, Outcome
@@ -93,7 +94,7 @@ def update(*, as_json: bool) -> int:
 
 
 @trust.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PATH)
 @_json_option
 def export(out: Path, *, as_json: bool) -> None:
     """Write all lists to one file OUT, for a computer without a network.

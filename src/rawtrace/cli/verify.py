@@ -12,6 +12,7 @@ import click
 
 from rawtrace import durable
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import Error, InputNotFoundError, LimitError, UsageError
 from rawtrace.report import Report
 
@@ -20,25 +21,21 @@ _PREVIEWS = 100
 
 
 @click.command(no_args_is_help=True)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--trust", "trust", metavar="FILE|DIR", multiple=True, type=click.Path(path_type=Path),
+    "--trust", "trust", metavar="FILE|DIR", multiple=True, type=PATH,
     help="Whom to rely on: an authority's folder, a trust list, a bundle. Without it: the lists of `rawtrace trust`.",
 )  # fmt: skip
-@click.option(
-    "--policy", "policy_file", metavar="FILE", type=click.Path(path_type=Path), help="Weigh findings by this policy."
-)
+@click.option("--policy", "policy_file", metavar="FILE", type=PATH, help="Weigh findings by this policy.")
 @click.option(
     "--originals",
     metavar="DIR",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Look for ancestors' files here too.",
 )
 @click.option("--recursive", "-r", is_flag=True, help="Check every file below the named folders.")
-@click.option(
-    "--report", "report_file", metavar="OUT.html", type=click.Path(path_type=Path), help="Write one page for people."
-)
+@click.option("--report", "report_file", metavar="OUT.html", type=PATH, help="Write one page for people.")
 @click.option("--verbose", "-v", is_flag=True, help="Show what passed, too.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors; the exit code tells.")
 @click.option("--json", "as_json", is_flag=True, help="Reports as JSON; one per line where there are several.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import identities
+from rawtrace.cli.lifecycle import add_lifecycle
 from rawtrace.trust.certificates import SignerKind
 
 
@@ -67,67 +68,4 @@ def new(
     )
 
 
-@workstation.command()
-@identities.folder_argument
-@identities.json_option
-def show(folder: Path, *, as_json: bool) -> None:
-    """Show the identity in DIR, after checking that its parts belong together.
-
-    \b
-    Examples:
-      rawtrace workstation show ./workstation
-      rawtrace workstation show ./workstation --json
-    """
-    identities.show(SignerKind.WORKSTATION, folder, as_json=as_json)
-
-
-@workstation.command()
-@identities.folder_argument
-@identities.authority_option
-@identities.new_key_option
-@click.option("--location", default="", help="Its new place, if it moved.")
-@identities.json_option
-def renew(folder: Path, *, authority: str | None, new_key: bool, location: str, as_json: bool) -> None:
-    """Get a new certificate for the identity in DIR; its PID stays.
-
-    \b
-    Examples:
-      rawtrace workstation renew ./workstation --authority ./authority
-      rawtrace workstation renew ./workstation --authority ./authority --new-key
-
-    Earlier seals stay as good as they were. The old certificate and record are kept in DIR/past.
-    """
-    identities.renew(
-        SignerKind.WORKSTATION, folder, authority=authority, new_key=new_key, location=location, as_json=as_json
-    )
-
-
-@workstation.command()
-@identities.folder_argument
-@click.argument("target", metavar="FILE", type=click.Path(path_type=Path))
-@identities.json_option
-def request(folder: Path, target: Path, *, as_json: bool) -> None:
-    """Write a request for a certificate to FILE, for an authority on another computer.
-
-    \b
-    Examples:
-      rawtrace workstation request ./workstation request.json
-
-    FILE holds no secret: the key stays where it is. What the authority makes of
-    it is put in place by: rawtrace workstation install
-    """
-    identities.request(SignerKind.WORKSTATION, folder, target, as_json=as_json)
-
-
-@workstation.command()
-@identities.folder_argument
-@click.argument("certificate", metavar="CERTIFICATE", type=click.Path(path_type=Path))
-@identities.json_option
-def install(folder: Path, certificate: Path, *, as_json: bool) -> None:
-    """Install the certificate that an authority made from a request.
-
-    \b
-    Examples:
-      rawtrace workstation install ./workstation certificate.pem
-    """
-    identities.install(SignerKind.WORKSTATION, folder, certificate, as_json=as_json)
+add_lifecycle(workstation, SignerKind.WORKSTATION, example="./workstation")

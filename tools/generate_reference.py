@@ -93,7 +93,7 @@ def _finding_sections(catalogue: Any) -> Iterator[str]:
         for kind in (kind for kind in kinds if kind.step is step):
             yield f"### {kind.id}\n"
             yield f"{kind.meaning[:1].upper()}{kind.meaning[1:]}.\n"
-            weighed = "; a policy may weigh it differently" if kind.adjustable else ""
+            weighed = "; a policy may weigh it differently" if kind.choices else ""
             yield f"- outcome: `{kind.outcome}`{weighed}"
             if kind.hint:
                 yield f"- what to do: {kind.hint}"

@@ -34,6 +34,7 @@ def check_content(evidence: Evidence, *, progress: Progress) -> Iterator[Finding
     else:
         yield from _check_whole(evidence, hashes[0], progress)
     acquisition = statement(bound, ACQUISITION)
+    yield from _check_kind(evidence, acquisition)
     yield from _check_name(evidence, acquisition)
     yield from _check_companion(evidence, acquisition)
 
@@ -109,6 +110,16 @@ def _check_embedded(evidence: Evidence, stated: Assertion, progress: Progress) -
         yield finding("bytes-changed", problem.message, evidence={"code": problem.code, "found_bytes": size})
     else:
         yield finding("binding-missing", problem.message, evidence={"code": problem.code})
+
+
+def _check_kind(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[Finding]:
+    """Let no seal about a file stand in for the seal of a folder: any text could then be somebody's index."""
+    sealed = acquisition.get("kind", "file")
+    if evidence.form is Form.FOLDER and sealed != "folder":
+        yield finding("sealed-as-other-kind", "the seal is about a single file, not about this folder")
+    elif evidence.form is not Form.FOLDER and sealed == "folder":
+        folder = evidence.path.name.removesuffix(folderindex.INDEX_SUFFIX)
+        yield finding("folder-missing", f"this is the sealed index of the folder {folder}, which is not there")
 
 
 def _check_name(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[Finding]:

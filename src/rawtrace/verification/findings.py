@@ -46,9 +46,23 @@ class FindingKind:
     hint: str = ""
 
     @property
-    def adjustable(self) -> bool:
-        """Whether a policy may weigh it differently: notes and open questions, never broken evidence."""
-        return self.outcome in {Outcome.NOTE, Outcome.INCONCLUSIVE}
+    def choices(self) -> frozenset[Outcome]:
+        """What a policy may make of it: notes may pass, open questions may become notes, both may weigh more.
+
+        Empty for broken evidence, for what was not checked, and for whose seal it
+        is: no policy can vouch for a signer whom no listed authority knows.
+        """
+        if self.id in _WHOSE_SEAL:
+            return frozenset()
+        stricter = frozenset({Outcome.NOTE, Outcome.INCONCLUSIVE, Outcome.REJECTED})
+        if self.outcome is Outcome.NOTE:
+            return stricter | {Outcome.PASSED}
+        return stricter if self.outcome is Outcome.INCONCLUSIVE else frozenset()
+
+
+_WHOSE_SEAL = frozenset(
+    {"signer-unknown", "no-trust-lists", "signer-other-purpose", "authority-withdrawn", "ancestor-open"}
+)
 
 
 def _kinds(*rows: FindingKind) -> dict[str, FindingKind]:
@@ -108,6 +122,12 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
     ),
     FindingKind(
         "binding-missing", _C, _REJ, "the seal does not say which bytes it belongs to, in the one way that is accepted"
+    ),
+    FindingKind(
+        "sealed-as-other-kind",
+        _C,
+        _REJ,
+        "the seal is about a single file and lies where the seal of a folder belongs, or the other way round",
     ),
     FindingKind("index-missing", _C, _ALT, "the sealed index of the folder is not there", "ask for NAME.sha256"),
     FindingKind("index-unreadable", _C, _REJ, "the sealed index of the folder breaks the rules for such an index"),

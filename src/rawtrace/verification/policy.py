@@ -9,8 +9,9 @@ A policy file is TOML::
     no-trusted-time = "inconclusive"   # ask for more
     software-key = "passed"            # accept less
 
-Only notes and open questions can be weighed; broken evidence stays broken, and
-what was not checked never passes.
+Notes may be let pass or weigh more, open questions may become notes or weigh
+more. Broken evidence stays broken, what was not checked never passes, and no
+policy vouches for a signer whom no listed authority knows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from rawtrace.report import Finding, Outcome
 from rawtrace.verification.findings import CATALOGUE
 
 _MAX_BYTES = 65_536
-_CHOICES = frozenset({Outcome.PASSED, Outcome.NOTE, Outcome.INCONCLUSIVE, Outcome.REJECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,10 @@ def _outcome(path: Path, key: str, value: object) -> Outcome:
     if kind is None:
         msg = f"{path} names the finding {key!r}, which does not exist"
         raise PolicyError(msg, hint="the findings are listed in docs/reference/findings.md")
-    if not kind.adjustable:
-        msg = f"{path} gives {key!r} another outcome, but only notes and open questions can be weighed"
+    if not kind.choices:
+        msg = f"{path} gives {key!r} another outcome, but no policy may: only notes and open questions can be weighed"
         raise PolicyError(msg)
-    if value not in {str(choice) for choice in _CHOICES}:
-        msg = f"{path} gives {key!r} the outcome {value!r}; expected one of {', '.join(sorted(_CHOICES))}"
+    if value not in {str(choice) for choice in kind.choices}:
+        msg = f"{path} gives {key!r} the outcome {value!r}; expected one of {', '.join(sorted(kind.choices))}"
         raise PolicyError(msg)
     return Outcome(str(value))

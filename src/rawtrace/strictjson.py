@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,7 +34,7 @@ def loads(data: bytes | str, *, what: str, max_bytes: int) -> Any:
         msg = f"{what} is {len(data)} bytes; at most {max_bytes} are accepted"
         raise LimitError(msg)
     try:
-        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(data, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         msg = f"{what} is nested too deeply; at most {MAX_DEPTH} levels are accepted"
         raise LimitError(msg) from None
@@ -62,6 +63,14 @@ def _unique_keys(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(name: str) -> Any:
     msg = f"{name} is not a JSON number"
     raise ValueError(msg)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        msg = f"{text[:40]} is larger than any number"
+        raise ValueError(msg)
+    return number
 
 
 def _check_depth(value: Any, what: str) -> None:

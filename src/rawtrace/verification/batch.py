@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawtrace.errors import Error
+from rawtrace.errors import Error, from_os_error
 from rawtrace.report import Report
 from rawtrace.trust.truststore import load_trust
 from rawtrace.verification.checks import Verifier
@@ -90,5 +90,11 @@ def _check_task(paths: Sequence[Path]) -> list[Report | Failure]:
 def _check(path: Path, verifier: Verifier, request: Request) -> Report | Failure:
     try:
         return verify_with(verifier, path, policy=request.policy, originals=request.originals)
+    except OSError as error:  # the data went away or changed its permissions while it was being read
+        return _failure(path, from_os_error(error, f"reading {path}"))
     except Error as error:
-        return Failure(path, error.code, error.message, error.hint, error.exit_code)
+        return _failure(path, error)
+
+
+def _failure(path: Path, error: Error) -> Failure:
+    return Failure(path, error.code, error.message, error.hint, error.exit_code)

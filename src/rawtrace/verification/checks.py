@@ -25,7 +25,7 @@ from rawtrace.trust.certificates import SignerKind, key_protection, name_of, pid
 from rawtrace.trust.keys import Protection
 from rawtrace.trust.path import PathResult, PathValidator
 from rawtrace.trust.status import Standing, StatusReader
-from rawtrace.verification.evidence import statement
+from rawtrace.verification.evidence import plain, statement
 from rawtrace.verification.findings import finding
 
 #: How far two clocks may be apart without a word about it.
@@ -247,7 +247,7 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
         yield finding(
             "supersedes",
             "this seal replaces an earlier one of the same data, because data came after it",
-            evidence={"earlier": acquisition["supersedes"]},
+            evidence={"earlier": plain(acquisition["supersedes"])},
         )
 
 
@@ -272,9 +272,13 @@ def actions(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
 
 
 def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding]:
-    parents = max(len(manifest.ingredients), len(statement(manifest, INPUTS).get("inputs", ())))
+    inputs = statement(manifest, INPUTS).get("inputs")
+    # An update manifest's one parent is the seal that it adds to, not something its data was made from.
+    parents = (
+        0 if manifest.is_update else max(len(manifest.ingredients), len(inputs) if isinstance(inputs, list) else 0)
+    )
     terms = source_types(manifest)
-    if manifest.is_update:
+    if manifest.is_update and not terms:
         return
     if kind in {None, SignerKind.SELF}:
         if assertions.CAPTURES & set(terms):
@@ -316,19 +320,20 @@ def _check_assurance(
     if kind is SignerKind.SELF:
         yield finding("self-certified", "the signer certified itself; no authority knows it")
     capture = instrument.get("capture")
-    if kind is SignerKind.INSTRUMENT and capture in {"watched-folder", "manual", "upload"}:
-        words = {
-            "watched-folder": "the data was sealed because it appeared in a watched folder",
-            "manual": "a person chose the file and had it sealed",
-            "upload": "the data was sealed when it was uploaded",
-        }
+    words = {
+        "watched-folder": "the data was sealed because it appeared in a watched folder",
+        "manual": "a person chose the file and had it sealed",
+        "upload": "the data was sealed when it was uploaded",
+    }
+    if kind is SignerKind.INSTRUMENT and isinstance(capture, str) and capture in words:
         yield finding(f"capture-{capture}", words[capture])
 
 
 def _check_metadata(instrument: Mapping[str, Any], acquisition: Mapping[str, Any]) -> Iterator[Finding]:
     metadata = acquisition.get("metadata")
     values = metadata.get("values") if isinstance(metadata, dict) else None
-    named = {v.get("name"): v for v in values if isinstance(v, dict)} if isinstance(values, list) else {}
+    items = [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
+    named = {v["name"]: v for v in items if isinstance(v.get("name"), str)}
     for field_name in ("manufacturer", "model", "serial"):
         sealed, found = instrument.get(field_name), named.get(f"instrument.{field_name}", {})
         value = found.get("value")
@@ -377,4 +382,7 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _shown(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:  # the first or last day of the calendar, in another zone
+        return moment.isoformat(sep=" ")

@@ -5,6 +5,7 @@ Evidence is gathered once; the checks look at nothing but it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,6 +100,19 @@ def statement(of: Manifest, label: str) -> Mapping[str, Any]:
         if assertion.label == label and assertion.created and isinstance(assertion.data, dict):
             return dict(assertion.data)
     return {}
+
+
+def plain(value: Any) -> Any:
+    """Return decoded CBOR as JSON types: bytes as hexadecimal, keys as text, NaN and infinities as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
 
 def _asset_of(path: Path) -> Path:

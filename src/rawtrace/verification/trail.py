@@ -17,7 +17,7 @@ from typing import Any
 from rawtrace.errors import Error
 from rawtrace.progress import SILENT
 from rawtrace.report import ChainLink, Finding, SealFacts, Verdict, verdict_of
-from rawtrace.sealing import binding, datahash
+from rawtrace.sealing import binding, datahash, folderindex
 from rawtrace.sealing.ancestors import read_sidecar
 from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest, Store, read_store
@@ -25,7 +25,7 @@ from rawtrace.trust.certificates import name_of, signer_kind
 from rawtrace.verification import checks
 from rawtrace.verification.checks import SignerEvidence, Verifier
 from rawtrace.verification.content import check_content
-from rawtrace.verification.evidence import Evidence, data_hashes, discover, statement
+from rawtrace.verification.evidence import Evidence, data_hashes, discover, plain, statement
 from rawtrace.verification.findings import finding
 from rawtrace.verification.policy import Policy
 
@@ -75,8 +75,14 @@ def follow(
         key, manifest = pending.popleft()
         for number, item in enumerate(_inputs_of(manifest), start=1):
             parent_key = item.target or f"{key}/{number}"
-            parents.setdefault(key, []).append(parent_key)
+            above = parents.setdefault(key, [])
+            if parent_key not in above:
+                above.append(parent_key)
             if parent_key in links:
+                # Its seal was checked where it was met first; what is said of it here was not.
+                if parent_key in store.manifests:
+                    known = store.manifests[parent_key]
+                    findings += [replace(one, subject=item.title) for one in _agreement(item, known)]
                 continue
             if len(links) > MAX_ANCESTORS:
                 findings.append(finding("ancestors-too-many", f"the chain has more than {MAX_ANCESTORS:,} ancestors"))
@@ -108,24 +114,13 @@ def facts_of(signer: SignerEvidence) -> SealFacts:
         signer_kind=str(kind) if kind is not None else "unknown",
         authority=name_of(chain[1]) if len(chain) > 1 else "",
         certificate_sha256=binding.sha256(manifest.signature.chain[0]).hex() if manifest.signature.chain else "",
-        instrument=instrument,
+        instrument=plain(instrument),
         acquisition=plain(statement(manifest, ACQUISITION)),
         actions=tuple(plain(step) for step in checks.actions(manifest)),
         digital_source_type=terms[0] if terms else "",
         sealed_at=signer.claimed_at.isoformat() if signer.claimed_at else "",
         trusted_time=signer.trusted_at.isoformat() if signer.trusted_at else "",
     )
-
-
-def plain(value: Any) -> Any:
-    """Return decoded CBOR as JSON types: bytes as hexadecimal, keys as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
 
 def _inputs_of(manifest: Manifest) -> Iterator[_Input]:
@@ -207,6 +202,7 @@ def _check_one(
     return link, findings
 
 
+_NOT_THE_SAME = frozenset({Verdict.ALTERED, Verdict.REJECTED})
 _ABOUT_THE_NODE = frozenset({"ancestor-altered", "ancestor-mismatch"})
 
 
@@ -234,14 +230,15 @@ def _find_file(item: _Input, parent: Manifest | None, places: Sequence[Path]) ->
             found = _compare(candidate, item, parent)
         except (Error, OSError, ValueError):
             continue
-        if found.same:
+        if found is None or found.same:
             return found
         if best is None or found.sealed_alike:
             best = found
     return best
 
 
-def _compare(candidate: Path, item: _Input, parent: Manifest | None) -> _File:
+def _compare(candidate: Path, item: _Input, parent: Manifest | None) -> _File | None:
+    """Compare a file that bears an ancestor's name; ``None`` for an index that lies there without its folder."""
     alike = False
     sidecar = binding.sidecar_of(candidate)
     if parent is not None and sidecar.is_file():
@@ -250,11 +247,23 @@ def _compare(candidate: Path, item: _Input, parent: Manifest | None) -> _File:
             alike = beside.label == parent.label and beside.claim_sha256 == parent.claim_sha256
         except Error:
             alike = False
-    if alike or (parent is not None and candidate.name.endswith(".sha256")):
-        found = [one for one in check_content(discover(candidate), progress=SILENT) if one.outcome == "altered"]
-        return _File(candidate, not found, alike, tuple(found))
+    if alike:
+        checked = tuple(check_content(discover(candidate), progress=SILENT))
+        if any(one.id == "folder-missing" for one in checked):
+            return None
+        found = tuple(one for one in checked if one.outcome.verdict in _NOT_THE_SAME)
+        return _File(candidate, not found, alike, found)
     wanted = item.sha256 or _sealed_sha256(parent)
-    return _File(candidate, bool(wanted) and binding.bind_file(candidate).sha256.hex() == wanted, alike)
+    same = bool(wanted) and binding.bind_file(candidate).sha256.hex() == wanted
+    if same and parent is not None and statement(parent, ACQUISITION).get("kind") == "folder":
+        same = _folder_same(candidate)
+    return _File(candidate, same, alike)
+
+
+def _folder_same(index: Path) -> bool:
+    """Whether the folder beside an index is what the index says."""
+    folder = index.with_name(index.name.removesuffix(folderindex.INDEX_SUFFIX))
+    return folder.is_dir() and not folderindex.compare_folder(folder, folderindex.parse_index(index.read_bytes())).any()
 
 
 def _sealed_sha256(parent: Manifest | None) -> str:

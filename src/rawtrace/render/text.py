@@ -15,6 +15,8 @@ from rawtrace.render.clean import cells, visible, wrap
 from rawtrace.report import Finding, Outcome, Report, Verdict
 
 _MIN_WIDTH = 40
+#: A path is never cut to the width: people copy it.
+MAX_PATH = 4096
 _SAME_KIND = 5
 _MAX_FINDINGS = 200
 _WORD_CELLS = 14
@@ -47,18 +49,17 @@ def as_text(report: Report, *, verbose: bool = False, width: int = 80) -> str:
     return "".join(f"{line.text}\n" for line in text_lines(report, verbose=verbose, width=width))
 
 
-def verdict_line(report: Report, *, width: int = 80) -> str:
-    """Return the verdict and the asset in one line: ``✓ verified  plate.tif``."""
-    said = words.of_verdict(report.verdict)
-    start = f"{said.symbol} {said.word}  "
-    return start + visible(report.path, limit=max(width, _MIN_WIDTH) - cells(start))
+def verdict_line(report: Report) -> str:
+    """Return the verdict, by its fixed name, and the asset in one line: ``✓ verified  plate.tif``."""
+    start = f"{words.of_verdict(report.verdict).symbol} {report.verdict}  "
+    return start + visible(report.path, limit=MAX_PATH)
 
 
 def text_lines(report: Report, *, verbose: bool = False, width: int = 80) -> Iterator[Line]:
     """Yield the lines of ``as_text`` one by one, each with its colour."""
     width = max(width, _MIN_WIDTH)
     said = words.of_verdict(report.verdict)
-    yield Line(text=verdict_line(report, width=width), tone=report.verdict)
+    yield Line(text=verdict_line(report), tone=report.verdict)
     yield from _paragraph(words.full_sentence(visible(report.summary, limit=600)) or said.headline, width=width)
     if report.seal is not None and not verbose:
         yield from _paragraph(f"The seal says: {facts.seal_line(report.seal)}.", width=width)
@@ -126,7 +127,7 @@ def _chain(report: Report, *, width: int) -> Iterator[Line]:
             yield Line(text=visible(f"{start}{row.title} ({row.detail})", limit=width))
             continue
         relationship = f"{row.relationship}: " if row.relationship else ""
-        line = f"{start}{said.symbol} {said.word}  {relationship}"
+        line = f"{start}{said.symbol} {row.verdict}  {relationship}"
         line += visible(row.title, limit=max(width - cells(line), 8))
         yield Line(text=visible(line, limit=width), tone=row.verdict)
 

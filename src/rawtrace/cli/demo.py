@@ -6,6 +6,7 @@ import tempfile
 import time
 import webbrowser
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,14 +14,18 @@ from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError
 
+if TYPE_CHECKING:
+    from rawtrace.demo.story import Line
+
 EXIT_UNEXPECTED = 1
 
 
 @click.command()
 @click.option("--dir", "folder", metavar="DIR", type=PATH, help="Play here and keep everything.")
 @click.option("--no-browser", is_flag=True, help="Do not open the page at the end.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document at the end.")
 @click.pass_context
-def demo(ctx: click.Context, folder: Path | None, no_browser: bool) -> None:
+def demo(ctx: click.Context, folder: Path | None, no_browser: bool, as_json: bool) -> None:
     """Play a simulated microscope, an editor and five attacks.
 
     \b
@@ -38,17 +43,33 @@ def demo(ctx: click.Context, folder: Path | None, no_browser: bool) -> None:
         raise AlreadyExistsError(msg, hint="name a folder that does not exist yet")
     place = folder or Path(tempfile.mkdtemp(prefix="rawtrace-demo-"))
     started = time.monotonic()
-    checks, wrong = 0, 0
+    checks: list[dict[str, Any]] = []
     for line in play(place):
-        if line.verdict is None:
-            output.line(line.text)
-            continue
-        checks += 1
-        wrong += not line.expected
-        surprise = "" if line.expected else "   <- not what it should be"
-        output.line(f"  {line.text:<40} {output.coloured(line.verdict, line.verdict)}{surprise}")
-    output.line(f"{checks - wrong} of {checks} checks came out as they should, in {time.monotonic() - started:.0f} s.")
+        if line.verdict is not None:
+            checks.append({"what": line.text, "verdict": line.verdict, "expected": line.expected})
+        if not as_json:
+            _print(line)
+    wrong = sum(not check["expected"] for check in checks)
+    seconds = round(time.monotonic() - started, 1)
     page = place / "report.html"
-    if not no_browser and output.is_terminal():
+    value = {
+        "schema": "urn:rawtrace:schema:demo:1",
+        "folder": str(place),
+        "report": str(page),
+        "checks": checks,
+        "unexpected": wrong,
+        "seconds": seconds,
+    }
+    said = f"{len(checks) - wrong} of {len(checks)} checks came out as they should, in {seconds:.0f} s."
+    output.emit(value, as_json=as_json, text=said)
+    if not no_browser and not as_json and output.is_terminal():
         webbrowser.open(page.resolve().as_uri())
     ctx.exit(EXIT_UNEXPECTED if wrong else 0)
+
+
+def _print(line: Line) -> None:
+    if line.verdict is None:
+        output.line(line.text)
+        return
+    surprise = "" if line.expected else "   <- not what it should be"
+    output.line(f"  {line.text:<40} {output.coloured(line.verdict, line.verdict)}{surprise}")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rawtrace.image.metadata import harvest
     from rawtrace.report import Finding, Report, Verdict
     from rawtrace.sealing.seal import Seal, seal
-    from rawtrace.trust.identity import Identity as Signer
-    from rawtrace.trust.identity import load_identity as load_signer
+    from rawtrace.trust.signer import Identity as Signer
+    from rawtrace.trust.signer import load_identity as load_signer
     from rawtrace.trust.truststore import load_trust
     from rawtrace.verification.verify import verify
 
@@ -41,10 +41,10 @@ _PLACES = {
     "Finding": ("rawtrace.report", "Finding"),
     "Report": ("rawtrace.report", "Report"),
     "Seal": ("rawtrace.sealing.seal", "Seal"),
-    "Signer": ("rawtrace.trust.identity", "Identity"),
+    "Signer": ("rawtrace.trust.signer", "Identity"),
     "Verdict": ("rawtrace.report", "Verdict"),
     "harvest": ("rawtrace.image.metadata", "harvest"),
-    "load_signer": ("rawtrace.trust.identity", "load_identity"),
+    "load_signer": ("rawtrace.trust.signer", "load_identity"),
     "load_trust": ("rawtrace.trust.truststore", "load_trust"),
     "seal": ("rawtrace.sealing.seal", "seal"),
     "verify": ("rawtrace.verification.verify", "verify"),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 CONFIG_VARIABLE = "RAWTRACE_CONFIG_DIR"
 
 
@@ -16,7 +14,11 @@ def config_folder() -> Path:
     ``RAWTRACE_CONFIG_DIR`` where it is set, else the platform's usual place.
     """
     chosen = os.environ.get(CONFIG_VARIABLE)
-    return Path(chosen) if chosen else Path(platformdirs.user_config_dir("rawtrace", appauthor=False))
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("rawtrace", appauthor=False))
 
 
 def trust_folder() -> Path:

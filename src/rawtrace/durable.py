@@ -19,7 +19,7 @@ import os
 import secrets
 from pathlib import Path
 
-from rawtrace.errors import AlreadyExistsError, from_os_error
+from rawtrace.errors import AlreadyExistsError, LimitError, from_os_error
 
 TEMPORARY_SUFFIX = ".rawtrace-tmp"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
@@ -81,6 +81,24 @@ def move_aside(path: Path, target: Path) -> None:
     except OSError as error:
         raise from_os_error(error, f"writing {target}") from error
     sync_folder(target.parent)
+
+
+def read_bounded(path: Path, *, limit: int) -> bytes:
+    """Read a whole file of rawtrace's own, of at most ``limit`` bytes.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableError, LimitError
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(limit + 1)
+    except OSError as error:
+        raise from_os_error(error, f"reading {path}") from error
+    if len(data) > limit:
+        msg = f"{path} is larger than {limit} bytes, which is more than such a file ever has"
+        raise LimitError(msg)
+    return data
 
 
 def sync_folder(folder: Path) -> None:

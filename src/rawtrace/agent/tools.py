@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rawtrace.agent.work import Made, SealRead, Tools
 from rawtrace.errors import SealUnreadableError, from_os_error
-from rawtrace.trust.identity import Identity
+from rawtrace.trust.signer import Identity
 
 _MAX_SEAL_BYTES = 64 << 20
 

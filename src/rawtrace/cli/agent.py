@@ -280,7 +280,7 @@ def _tell_json(event: Any) -> None:
 
 def _instrument(folder: Path) -> Any:
     from rawtrace.trust.certificates import SignerKind
-    from rawtrace.trust.identity import load_identity
+    from rawtrace.trust.signer import load_identity
 
     signer = load_identity(folder)
     if signer.kind is not SignerKind.INSTRUMENT:

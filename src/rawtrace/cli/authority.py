@@ -14,7 +14,7 @@ from rawtrace import durable
 from rawtrace.cli import identities, output
 from rawtrace.errors import AlreadyExistsError, UsageError
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import certificates, identity, instruments, register, staging
+from rawtrace.trust import certificates, identity, instruments, register
 from rawtrace.trust.authority import Authority
 from rawtrace.trust.keys import Algorithm, Protection
 from rawtrace.trust.register import Issued
@@ -199,7 +199,7 @@ def _issue_for_request(
         msg = f"{out} exists already and is never overwritten"
         raise AlreadyExistsError(msg)
     asked = authorities.read_request(
-        staging.read_bounded(path, limit=authorities.MAX_REQUEST_BYTES), what=f"the request {path}"
+        durable.read_bounded(path, limit=authorities.MAX_REQUEST_BYTES), what=f"the request {path}"
     )
     # What a request says of its key is a claim: only the authority's own staff can have seen the token.
     protection = asked.protection if hardware else Protection.SOFTWARE

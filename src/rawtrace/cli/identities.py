@@ -13,7 +13,7 @@ from rawtrace import durable
 from rawtrace.cli import output
 from rawtrace.errors import CertificateError, UsageError
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import certificates, identity, instruments, staging
+from rawtrace.trust import certificates, identity, instruments
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.keys import Algorithm, Protection
@@ -122,7 +122,7 @@ def request(kind: SignerKind, folder: Path, target: Path, *, as_json: bool) -> N
 def install(kind: SignerKind, folder: Path, certificate: Path, *, as_json: bool) -> None:
     """Install the certificate that came back for a request."""
     _expect(identity.load_identity(folder), kind)
-    pem = staging.read_bounded(certificate, limit=certificates.MAX_CHAIN_BYTES)
+    pem = durable.read_bounded(certificate, limit=certificates.MAX_CHAIN_BYTES)
     emit(
         identity.install_certificate(folder, pem, what=f"{certificate}"),
         as_json=as_json,

@@ -61,7 +61,7 @@ def seal(
     folder gets an index, NAME.sha256, that sha256sum -c accepts.
     """
     from rawtrace.sealing.seal import seal as seal_one
-    from rawtrace.trust.identity import load_identity
+    from rawtrace.trust.signer import load_identity
 
     if (instrument is None) == (workstation is None):
         msg = "name one signer: --instrument DIR for captures or --workstation DIR for derived data"

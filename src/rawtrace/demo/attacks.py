@@ -11,9 +11,10 @@ from pathlib import Path
 from rawtrace import durable
 from rawtrace.image.metadata import harvest
 from rawtrace.report import Verdict
-from rawtrace.sealing import assertions, binding, envelope, folderindex
-from rawtrace.sealing.assertions import Capture, Subject
+from rawtrace.sealing import assertions, binding, envelope, folderindex, statements
+from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.seal import seal
+from rawtrace.sealing.statements import Subject
 from rawtrace.trust.authority import create_authority
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity, create_identity
@@ -85,7 +86,7 @@ def claim_a_capture(scene: Scene, folder: Path) -> Path:
     shutil.copyfile(scene.figure, target)
     bound = binding.bind_file(target)
     now = datetime.now(UTC)
-    statement, _ = assertions.acquisition_statement(
+    statement, _ = statements.acquisition_statement(
         Subject(name=target.name, kind="file", size=bound.size),
         harvest(target),
         sealed_at=now,
@@ -100,11 +101,11 @@ def claim_a_capture(scene: Scene, folder: Path) -> Path:
         "assertions": [
             {
                 "label": assertions.ACTIONS,
-                "data": {"actions": assertions.actions("digitalCapture", [], [], when=now, software="rawtrace")},
+                "data": {"actions": statements.actions("digitalCapture", [], [], when=now, software="rawtrace")},
             },
             {
                 "label": assertions.INSTRUMENT,
-                "data": assertions.instrument_statement(scene.workstation, Capture.ENGINE_HOOK),
+                "data": statements.instrument_statement(scene.workstation, Capture.ENGINE_HOOK),
             },
             {"label": assertions.ACQUISITION, "data": statement},
             {"label": assertions.HASH_DATA, "data": hash_data},

@@ -23,7 +23,7 @@ from rawtrace.errors import Error
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.finished import NOTES_FOLDER, leave_note
 from rawtrace.sealing.seal import Seal, seal
-from rawtrace.trust.identity import Identity
+from rawtrace.trust.signer import Identity
 
 _LOG = logging.getLogger("rawtrace.integrations")
 _MAX_FILES = 10_000

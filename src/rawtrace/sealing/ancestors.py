@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rawtrace.errors import InputNotFoundError, SealUnreadableError, UnsealableError
+from rawtrace.errors import UnsealableError
 from rawtrace.image.metadata import media_type
 from rawtrace.progress import Progress
-from rawtrace.sealing import binding, datahash, embedded, envelope, folderindex, jumbf, manifest
+from rawtrace.sealing import binding, datahash, embedded, envelope, folderindex, manifest
 from rawtrace.sealing.assertions import HASH_DATA, INPUTS, VERSIONS, Relationship
 from rawtrace.sealing.manifest import Assertion
-from rawtrace.trust.identity import Identity
+from rawtrace.trust.signer import Identity
 
 MAX_ANCESTORS = 1_000
 
@@ -122,7 +122,7 @@ def _gather_one(path: Path, label: str, relationship: Relationship, progress: Pr
     sidecar = binding.sidecar_of(path)
     store: bytes | None = None
     if sidecar.is_file():
-        store = read_sidecar(sidecar)
+        store = manifest.read_sidecar(sidecar)
         _require_match(path, store, bound.sha256)
     else:
         found = embedded.embedded_store(path)
@@ -147,7 +147,7 @@ def _gather_folder(path: Path, label: str, relationship: Relationship, progress:
     sidecar = binding.sidecar_of(index_path)
     if index_path.is_file() and sidecar.is_file():
         bound = binding.bind_file(index_path)
-        store = read_sidecar(sidecar)
+        store = manifest.read_sidecar(sidecar)
         _require_match(index_path, store, bound.sha256)
         indexed = folderindex.parse_index(index_path.read_bytes())
         if folderindex.compare_folder(path, indexed, progress=progress).any():
@@ -171,23 +171,6 @@ def _gather_folder(path: Path, label: str, relationship: Relationship, progress:
         label=label,
         store=None,
     )
-
-
-def read_sidecar(path: Path) -> bytes:
-    """Read a sidecar, bounded."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(jumbf.MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        msg = f"{path} does not exist"
-        raise InputNotFoundError(msg) from error
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror}"
-        raise SealUnreadableError(msg) from error
-    if len(data) > jumbf.MAX_BYTES:
-        msg = f"{path} is larger than {jumbf.MAX_BYTES} bytes, the most that is read"
-        raise SealUnreadableError(msg)
-    return data
 
 
 def _require_match(path: Path, store: bytes, sha256: bytes) -> None:

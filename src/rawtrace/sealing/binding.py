@@ -83,7 +83,7 @@ def bind_file(path: Path, *, progress: Progress = SILENT) -> FileBinding:
                 raise UnreadableError(NOT_A_FILE.format(path=path), hint="name a file or a folder")
             progress.start(path.name, before.st_size)
             try:
-                digest, length = _hash_stream(stream, progress)
+                digest, length = _hash_stream(stream, before.st_size, progress)
             finally:
                 progress.finish()
             after = os.fstat(stream.fileno())
@@ -134,12 +134,13 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _hash_stream(stream: object, progress: Progress) -> tuple[bytes, int]:
+def _hash_stream(stream: object, size: int, progress: Progress) -> tuple[bytes, int]:
     digest = hashlib.sha256()
     buffer = bytearray(READ_BYTES)
     view = memoryview(buffer)
     length = 0
-    while count := stream.readinto(buffer):  # type: ignore[attr-defined]
+    # Who writes as fast as we read must not keep us reading: one byte too many says enough.
+    while length <= size and (count := stream.readinto(buffer)):  # type: ignore[attr-defined]
         digest.update(view[:count])
         length += count
         progress.advance(count)

@@ -20,7 +20,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import c2pa
 from cryptography import x509
@@ -29,8 +29,10 @@ from cryptography.hazmat.primitives import serialization
 from rawtrace.errors import EnvelopeError, KeyUnavailableError, LimitError
 from rawtrace.sealing.assertions import CREATED_LABELS
 from rawtrace.trust.certificates import EKU_DOCUMENT_SIGNING
-from rawtrace.trust.identity import Identity
 from rawtrace.trust.keys import Algorithm
+
+if TYPE_CHECKING:  # reading a seal opens no identity
+    from rawtrace.trust.signer import Identity
 
 OPAQUE = "application/octet-stream"
 MAX_DEFINITION_BYTES = 1 << 20

@@ -10,8 +10,9 @@ other people's programs in ``docs/spec/reading-a-seal.md``.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
-from rawtrace.errors import SealUnreadableError
+from rawtrace.errors import InputNotFoundError, SealUnreadableError
 from rawtrace.sealing.cose import Signature
 from rawtrace.sealing.draft import Draft, Reading, read_manifest
 from rawtrace.sealing.ingredients import (
@@ -22,17 +23,39 @@ from rawtrace.sealing.ingredients import (
     read_ingredient,
     resolve,
 )
-from rawtrace.sealing.jumbf import content_type, parse
+from rawtrace.sealing.jumbf import MAX_BYTES, content_type, parse
 from rawtrace.sealing.model import HARD_BINDINGS, Assertion, Ingredient, Manifest, Store
 from rawtrace.sealing.problem import Problem
 
-__all__ = ["Assertion", "Ingredient", "Manifest", "Problem", "Signature", "Store", "read_store"]
+__all__ = ["Assertion", "Ingredient", "Manifest", "Problem", "Signature", "Store", "read_sidecar", "read_store"]
 
 _STORE_LABEL = "c2pa"
 _STORE_TYPE = content_type(b"c2pa")
 _MAX_MANIFESTS = 2_000
 _MAX_REDACTORS = 256
 _PADDING = b"free"
+
+
+def read_sidecar(path: Path) -> bytes:
+    """Read the bytes of a ``.c2pa`` file, as many as ``read_store`` takes at most.
+
+    Raises
+    ------
+    InputNotFoundError, SealUnreadableError
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        msg = f"{path} does not exist"
+        raise InputNotFoundError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise SealUnreadableError(msg) from error
+    if len(data) > MAX_BYTES:
+        msg = f"{path} is larger than {MAX_BYTES} bytes, the most that is read"
+        raise SealUnreadableError(msg)
+    return data
 
 
 def read_store(data: bytes) -> Store:

@@ -24,9 +24,10 @@ from rawtrace.errors import AlreadyExistsError, EnvelopeError, UnsealableError
 from rawtrace.image.metadata import harvest, media_type
 from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
-from rawtrace.sealing import assertions, binding, envelope, folderindex, manifest
-from rawtrace.sealing.assertions import Capture, Subject, Superseded
-from rawtrace.trust.identity import Identity
+from rawtrace.sealing import assertions, binding, envelope, folderindex, manifest, statements
+from rawtrace.sealing.assertions import Capture
+from rawtrace.sealing.statements import Subject, Superseded
+from rawtrace.trust.signer import Identity
 
 _EMBEDDABLE = frozenset({"image/png", "image/jpeg"})
 #: The C2PA library holds the whole file in memory while it embeds.
@@ -195,7 +196,7 @@ def _definition(
 ) -> tuple[dict[str, Any], bytes | None]:
     now = datetime.now(UTC)
     software = f"rawtrace {version('rawtrace')}"
-    acquisition, companion = assertions.acquisition_statement(
+    acquisition, companion = statements.acquisition_statement(
         subject,
         harvest(path, personal=request.personal),
         sealed_at=now,
@@ -204,8 +205,8 @@ def _definition(
         supersedes=request.superseded,
     )
     relationships, labels = [a.relationship for a in found], [a.label for a in found]
-    steps = assertions.actions(request.source_type, relationships, labels, when=now, software=software)
-    instrument = assertions.instrument_statement(request.signer, request.capture)
+    steps = statements.actions(request.source_type, relationships, labels, when=now, software=software)
+    instrument = statements.instrument_statement(request.signer, request.capture)
     definition: dict[str, Any] = {
         "claim_generator_info": [{"name": "rawtrace", "version": version("rawtrace")}],
         "title": assertions.printable(title),
@@ -287,7 +288,7 @@ def _superseded(sidecar: Path) -> Superseded | None:
     old = sidecar if sidecar.exists() else (asides[-1] if asides else None)
     if old is None:
         return None
-    read = manifest.read_store(ancestry.read_sidecar(old))
+    read = manifest.read_store(manifest.read_sidecar(old))
     return Superseded(label=read.active, claim_sha256=read.manifests[read.active].claim_sha256)
 
 

@@ -55,7 +55,7 @@ def open_authority(folder: Path) -> Authority:
         msg = f"{folder} is not the folder of an authority: it has no authority.json"
         raise InputNotFoundError(msg, hint="make one: rawtrace authority new DIR --name NAME")
     record = strictjson.loads(
-        staging.read_bounded(path, limit=_MAX_RECORD_BYTES), what=f"{path}", max_bytes=_MAX_RECORD_BYTES
+        durable.read_bounded(path, limit=_MAX_RECORD_BYTES), what=f"{path}", max_bytes=_MAX_RECORD_BYTES
     )
     if not isinstance(record, dict) or not all(isinstance(value, str) for value in record.values()):
         msg = f"{path} is not an authority's record"
@@ -91,7 +91,7 @@ def publish(folder: Path, *, now: datetime | None = None) -> Path:
 
 
 def _read(path: Path, count: int) -> tuple[x509.Certificate, ...]:
-    chain = certificates.read_pem(staging.read_bounded(path, limit=certificates.MAX_CHAIN_BYTES), what=f"{path}")
+    chain = certificates.read_pem(durable.read_bounded(path, limit=certificates.MAX_CHAIN_BYTES), what=f"{path}")
     if len(chain) != count:
         msg = f"{path} holds {len(chain)} certificates; expected {count}"
         raise CertificateError(msg)
@@ -144,7 +144,7 @@ def _next_sequence(folder: Path) -> int:
     """Take the next number and make that durable before anything bears it."""
     path, last = folder / "sequence.json", 0
     if path.exists():
-        state = strictjson.loads(staging.read_bounded(path, limit=1024), what=f"{path}", max_bytes=1024)
+        state = strictjson.loads(durable.read_bounded(path, limit=1024), what=f"{path}", max_bytes=1024)
         last = state.get("last", 0) if isinstance(state, dict) else 0
         if not isinstance(last, int) or last < 1:
             msg = f"{path} does not hold the last number of the trust list"
@@ -152,7 +152,7 @@ def _next_sequence(folder: Path) -> int:
     current = folder / TRUST_LIST_FILE
     if current.exists():
         try:
-            data = staging.read_bounded(current, limit=trustlist.MAX_SIGNED_BYTES)
+            data = durable.read_bounded(current, limit=trustlist.MAX_SIGNED_BYTES)
             last = max(last, trustlist.read_list(data, source=f"{current}").sequence)
         except (TrustListError, LimitError):
             pass  # a damaged list is about to be replaced; sequence.json has the number

@@ -1,24 +1,17 @@
-"""An identity: the folder of an instrument, a workstation or a repository, with its key and certificate.
+"""Making and renewing identities: instruments, workstations and repositories.
 
-::
-
-    instrument.json | workstation.json | repository.json   the PIDINST record
-    certificate.pem   its certificate, then the authority's    past/   earlier certificates and records
-    key.json          where the key is                         key.pem the key (absent where a token has it)
-
-The folder has mode 0700 and belongs to the account that seals. Without an
-authority the certificate says ``self``: the identity is whatever it claims.
+What lies in an identity's folder is told in ``signer``, which opens it. A new
+one is made whole or not at all; a renewal is made ready in ``next/`` and then
+moved into its place, so that one that was interrupted is finished by the next.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,53 +19,33 @@ from typing import Any
 from cryptography import x509
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import AlreadyExistsError, CertificateError, InputNotFoundError, from_os_error
+from rawtrace.errors import AlreadyExistsError, CertificateError, from_os_error
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import certificates, instruments, keys, profiles, staging
+from rawtrace.trust import certificates, instruments, profiles, staging
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.keys import KEY_FILE, KEY_POINTER, Algorithm, SigningKey
 from rawtrace.trust.pkcs11 import TokenOptions
+from rawtrace.trust.signer import (
+    CERTIFICATE_FILE,
+    NEXT,
+    RECORD_FILES,
+    Identity,
+    check_current,
+    load_identity,
+)
 
-CERTIFICATE_FILE = "certificate.pem"
-RECORD_FILES: Mapping[SignerKind, str] = {
-    SignerKind.INSTRUMENT: "instrument.json",
-    SignerKind.WORKSTATION: "workstation.json",
-    SignerKind.REPOSITORY: "repository.json",
-}
+__all__ = [
+    "RECORD_FILES",
+    "Identity",
+    "check_current",
+    "create_identity",
+    "install_certificate",
+    "load_identity",
+    "renew_identity",
+]
+
 _PAST = "past"
-_NEXT = "next"
 _MAX_POINTER_BYTES = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Somebody who can seal.
-
-    Attributes
-    ----------
-    folder : Path
-    kind : SignerKind
-        As the certificate says: ``self`` until an authority certifies it.
-    role : SignerKind
-        As the folder says: what an authority would certify it as.
-    record : Mapping[str, Any]
-        The PIDINST record; ``instruments.summary`` flattens it.
-    chain : tuple[x509.Certificate, ...]
-        Its certificate, then the authority's; no root.
-    key : SigningKey
-    """
-
-    folder: Path
-    kind: SignerKind
-    role: SignerKind
-    record: Mapping[str, Any]
-    chain: tuple[x509.Certificate, ...]
-    key: SigningKey
-
-    @property
-    def leaf(self) -> x509.Certificate:
-        """The identity's own certificate."""
-        return self.chain[0]
 
 
 def create_identity(
@@ -115,63 +88,6 @@ def create_identity(
         durable.write_new(new / RECORD_FILES[kind], instruments.record_bytes(record))
         durable.write_new(new / CERTIFICATE_FILE, certificates.to_pem(chain))
     return load_identity(folder)
-
-
-def load_identity(folder: Path) -> Identity:
-    """Open an identity after checking that its parts belong together.
-
-    A certificate that has run out is no error here: ``check_current`` tells.
-
-    Raises
-    ------
-    InputNotFoundError
-        No such folder, or no record in it.
-    CertificateError
-        Certificate, key and record do not belong together, or a renewal was interrupted.
-    KeyUnavailableError, IdentityRecordError, MalformedError
-    """
-    role = _role(folder)
-    if (folder / _NEXT).exists():
-        msg = f"a renewal of {folder} was interrupted before its last step"
-        raise CertificateError(msg, hint="run the same renewal again; it finishes the first")
-    path = folder / RECORD_FILES[role]
-    data = staging.read_bounded(path, limit=instruments.MAX_RECORD_BYTES)
-    record = instruments.read_record(data, what=f"{path}", kind=role)
-    pem = staging.read_bounded(folder / CERTIFICATE_FILE, limit=certificates.MAX_CHAIN_BYTES)
-    chain = certificates.read_pem(pem, what=f"{folder / CERTIFICATE_FILE}")
-    kind = certificates.signer_kind(chain[0])
-    if kind not in {role, SignerKind.SELF}:
-        stated = kind or "no kind of signer that rawtrace knows"
-        msg = f"the certificate in {folder} is for {stated}, its record for {role}"
-        raise CertificateError(msg, hint="restore the folder from its backup, or make a new identity")
-    if certificates.pid_of(chain[0]) != record["identifier"]["identifier"]:
-        msg = f"the certificate in {folder} is for the PID {certificates.pid_of(chain[0])!r}, not the one of its record"
-        raise CertificateError(msg, hint="restore the folder from its backup, or make a new identity")
-    if certificates.record_digest_of(chain[0]) != hashlib.sha256(data).digest():
-        msg = f"{path} was changed after the certificate was made; expected the bytes that were certified"
-        raise CertificateError(msg, hint="put the old file back; a new place is stated by: renew --location")
-    if not all(certificates.is_issued_by(lower, upper) for lower, upper in itertools.pairwise(chain)):
-        msg = f"the certificates in {folder / CERTIFICATE_FILE} do not follow from one another"
-        raise CertificateError(msg, hint="restore the file from its backup, or renew the certificate")
-    key = keys.open_in_folder(folder)
-    if key.public_key() != chain[0].public_key():
-        msg = f"the key in {folder} is not the one that its certificate is for"
-        raise CertificateError(msg, hint="restore the folder from its backup, or make a new identity")
-    return Identity(folder=folder, kind=kind or role, role=role, record=record, chain=chain, key=key)
-
-
-def check_current(identity: Identity, *, now: datetime | None = None) -> None:
-    """Raise ``CertificateError`` unless every certificate of the identity is valid now."""
-    at = now or datetime.now(UTC)
-    for certificate in identity.chain:
-        if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
-            msg = (
-                f"the certificate of {certificates.name_of(certificate)!r} is valid from "
-                f"{certificate.not_valid_before_utc:%Y-%m-%d} to {certificate.not_valid_after_utc:%Y-%m-%d}, "
-                f"not on {at:%Y-%m-%d}"
-            )
-            hint = f"renew it: rawtrace {identity.role} renew {identity.folder} (or check the computer's clock)"
-            raise CertificateError(msg, hint=hint)
 
 
 def renew_identity(
@@ -217,7 +133,7 @@ def renew_identity(
             chain = _certify(old.role, record, key, authority, now)
             durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
             _keep(folder, old)
-            staged.rename(folder / _NEXT)
+            staged.rename(folder / NEXT)
     except OSError as error:
         raise from_os_error(error, f"writing {folder}") from error
     finally:
@@ -262,7 +178,7 @@ def install_certificate(folder: Path, pem: bytes, *, what: str) -> Identity:
         staged.mkdir(mode=0o700)
         durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
         _keep(folder, old)
-        staged.rename(folder / _NEXT)
+        staged.rename(folder / NEXT)
     except OSError as error:
         raise from_os_error(error, f"writing {folder}") from error
     finally:
@@ -272,7 +188,7 @@ def install_certificate(folder: Path, pem: bytes, *, what: str) -> Identity:
 
 
 def _staged(folder: Path) -> Path:
-    return folder / f".{_NEXT}.{secrets.token_hex(4)}{durable.TEMPORARY_SUFFIX}"
+    return folder / f".{NEXT}.{secrets.token_hex(4)}{durable.TEMPORARY_SUFFIX}"
 
 
 def _certify(
@@ -294,24 +210,10 @@ def _certify(
     return (certificate,)
 
 
-def _role(folder: Path) -> SignerKind:
-    if not folder.is_dir():
-        msg = f"there is no identity at {folder}; expected the folder of an instrument or a workstation"
-        raise InputNotFoundError(msg, hint="make one: rawtrace instrument new DIR, or rawtrace workstation new DIR")
-    found = [kind for kind, name in RECORD_FILES.items() if (folder / name).is_file()]
-    if not found:
-        msg = f"{folder} is not an identity: it holds none of {', '.join(RECORD_FILES.values())}"
-        raise InputNotFoundError(msg, hint="name the folder that `instrument new` or `workstation new` made")
-    if len(found) > 1:
-        msg = f"{folder} holds {len(found)} records; expected one, for an identity is one kind of signer"
-        raise CertificateError(msg, hint="restore the folder from its backup")
-    return found[0]
-
-
 def _token_of(folder: Path) -> TokenOptions | None:
     """Return which token the folder's key is in; ``None`` for a key in a file."""
     path = folder / KEY_POINTER
-    data = staging.read_bounded(path, limit=_MAX_POINTER_BYTES)
+    data = durable.read_bounded(path, limit=_MAX_POINTER_BYTES)
     pointer = strictjson.loads(data, what=f"{path}", max_bytes=_MAX_POINTER_BYTES)
     return TokenOptions.of_pointer(pointer) if pointer["kind"] == "pkcs11" else None
 
@@ -330,7 +232,7 @@ def _keep(folder: Path, old: Identity) -> None:
 
 def _finish_renewal(folder: Path) -> None:
     """Move what a renewal made ready into its place; does nothing where there is none."""
-    staged = folder / _NEXT
+    staged = folder / NEXT
     if not staged.is_dir():
         return
     names = (KEY_FILE, KEY_POINTER, *RECORD_FILES.values(), CERTIFICATE_FILE)

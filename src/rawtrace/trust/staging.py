@@ -125,7 +125,7 @@ def read_lines(path: Path) -> tuple[dict[str, Any], ...]:
         Too large, or a line that is not a JSON object.
     """
     try:
-        data = read_bounded(path, limit=MAX_JOURNAL_BYTES)
+        data = durable.read_bounded(path, limit=MAX_JOURNAL_BYTES)
     except InputNotFoundError:
         return ()
     complete = data[: data.rfind(b"\n") + 1]
@@ -135,19 +135,6 @@ def read_lines(path: Path) -> tuple[dict[str, Any], ...]:
         value = strictjson.loads(line, what=what, max_bytes=MAX_LINE_BYTES)
         found.append(value if isinstance(value, dict) else {})
     return tuple(found)
-
-
-def read_bounded(path: Path, *, limit: int) -> bytes:
-    """Read a whole file of at most ``limit`` bytes."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(limit + 1)
-    except OSError as error:
-        raise from_os_error(error, f"reading {path}") from error
-    if len(data) > limit:
-        msg = f"{path} is larger than {limit} bytes, which is more than such a file ever has"
-        raise LimitError(msg)
-    return data
 
 
 def _refuse_existing(target: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from rawtrace.verification.verify import verify_with
 
 #: From so many paths on, starting processes costs less than it saves.
 _PROCESSES_FROM = 256
-_PATHS_PER_TASK = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,17 +47,15 @@ def verify_many(paths: Sequence[Path], request: Request) -> Iterator[Report | Fa
         The trust sources cannot be loaded; said before anything is checked.
     """
     verifier = Verifier(load_trust(request.trust))
-    workers = os.cpu_count() or 1
-    if len(paths) < _PROCESSES_FROM or workers == 1:
-        with ThreadPoolExecutor(max_workers=min(workers, max(1, len(paths)))) as threads:
-            yield from threads.map(lambda path: _check(path, verifier, request), paths)
+    if len(paths) == 1:
+        yield check_one(paths[0], verifier, request)
         return
-    # Spawned, not forked: the C2PA library's state does not survive a fork, and Windows has none.
-    context = multiprocessing.get_context("spawn")
-    tasks = [paths[start : start + _PATHS_PER_TASK] for start in range(0, len(paths), _PATHS_PER_TASK)]
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(request,)) as pool:
-        for results in pool.map(_check_task, tasks):
-            yield from results
+    # A single path is the usual case, and the pools take longer to import than it takes to check.
+    from rawtrace.verification import pools
+
+    workers = os.cpu_count() or 1
+    check = pools.in_processes if len(paths) >= _PROCESSES_FROM and workers > 1 else pools.in_threads
+    yield from check(paths, verifier, request, workers=workers)
 
 
 def exit_code_of(results: Iterable[Report | Failure]) -> int:
@@ -71,23 +66,8 @@ def exit_code_of(results: Iterable[Report | Failure]) -> int:
     return max(verdicts) or next((code for code in failures if code), 0)
 
 
-class _Worker:
-    """The state of one worker process."""
-
-    verifier: Verifier
-    request: Request
-
-
-def _prepare(request: Request) -> None:
-    _Worker.request = request
-    _Worker.verifier = Verifier(load_trust(request.trust))
-
-
-def _check_task(paths: Sequence[Path]) -> list[Report | Failure]:
-    return [_check(path, _Worker.verifier, _Worker.request) for path in paths]
-
-
-def _check(path: Path, verifier: Verifier, request: Request) -> Report | Failure:
+def check_one(path: Path, verifier: Verifier, request: Request) -> Report | Failure:
+    """Check one path of a batch; what cannot be checked is a result, too."""
     try:
         return verify_with(verifier, path, policy=request.policy, originals=request.originals)
     except OSError as error:  # the data went away or changed its permissions while it was being read

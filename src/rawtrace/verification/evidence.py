@@ -15,7 +15,6 @@ from typing import Any
 from rawtrace.errors import Error, InputNotFoundError, SealUnreadableError
 from rawtrace.report import Finding
 from rawtrace.sealing import binding, embedded, folderindex, manifest
-from rawtrace.sealing.ancestors import read_sidecar
 from rawtrace.sealing.assertions import HASH_DATA
 from rawtrace.sealing.manifest import Assertion, Manifest, Store
 from rawtrace.verification.findings import finding
@@ -137,7 +136,7 @@ def _discover_beside(path: Path, named: Path, form: Form) -> Evidence:
     if not sidecar.exists():
         return Evidence(path=path, named=named, form=form, findings=(_missing(path, form),))
     try:
-        raw = read_sidecar(sidecar)
+        raw = manifest.read_sidecar(sidecar)
         store = manifest.read_store(raw)
     except Error as error:
         return Evidence(path=path, named=named, form=form, seal_path=sidecar, findings=(_unreadable(sidecar, error),))

@@ -18,9 +18,8 @@ from rawtrace.errors import Error
 from rawtrace.progress import SILENT
 from rawtrace.report import ChainLink, Finding, SealFacts, Verdict, verdict_of
 from rawtrace.sealing import binding, datahash, folderindex
-from rawtrace.sealing.ancestors import read_sidecar
 from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
-from rawtrace.sealing.manifest import Manifest, Store, read_store
+from rawtrace.sealing.manifest import Manifest, Store, read_sidecar, read_store
 from rawtrace.trust.certificates import name_of, signer_kind
 from rawtrace.verification import checks
 from rawtrace.verification.checks import SignerEvidence, Verifier

@@ -83,5 +83,5 @@ def test_pipe_does_not_hang_fail(tmp_path: Path) -> None:
 
 
 def test_hashing_reads_every_chunk() -> None:
-    digest, length = binding._hash_stream(io.BytesIO(b"ab" * 7), binding.SILENT)
+    digest, length = binding._hash_stream(io.BytesIO(b"ab" * 7), 14, binding.SILENT)
     assert (digest, length) == (hashlib.sha256(b"ab" * 7).digest(), 14)

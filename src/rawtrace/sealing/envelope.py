@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # reading a seal opens no identity
 OPAQUE = "application/octet-stream"
 MAX_DEFINITION_BYTES = 1 << 20
 MAX_GENERATIONS = 200
+_TOO_DEEP = "exceeds maximum"
 
 #: EKUs that the library shall let through; which of them count is decided by ``trust.path``.
 _EKUS = "\n".join((EKU_DOCUMENT_SIGNING, "1.3.6.1.4.1.62558.2.1", "1.3.6.1.5.5.7.3.4"))
@@ -159,6 +160,8 @@ def describe_ancestor(
         results = _without_content_mismatch(reader.get_validation_results() or {})
         active = json.loads(reader.json())["active_manifest"]
     except (c2pa.C2paError, ValueError, KeyError, TypeError) as error:
+        if _TOO_DEEP in str(error):
+            raise _too_deep() from error
         msg = f"the seal of {title} cannot be taken in as an ancestor: {_first_line(error)}"
         raise EnvelopeError(msg, hint=f"look at it with: rawtrace verify {title}") from error
     return {
@@ -197,16 +200,26 @@ def _sign(
         for identifier, store in ancestors.items():
             builder.add_resource(identifier, io.BytesIO(store))
         with _library_signer(signer, kept) as native:
-            return bytes(builder.sign(native, media_type, source, out))
+            store = bytes(builder.sign(native, media_type, source, out))
     except (c2pa.C2paError, ValueError, TypeError) as error:
         if kept:
             msg = f"the key of {signer.folder} did not sign: {kept[0]}"
             raise KeyUnavailableError(msg) from kept[0]
         msg = f"the C2PA library did not sign: {_first_line(error)}"
-        if "exceeds maximum" in str(error):
-            msg = f"the chain of ancestors is {MAX_GENERATIONS} seals deep, the most that C2PA allows"
-            raise LimitError(msg) from error
         raise EnvelopeError(msg) from error
+    # The library signs one generation more than it reads.
+    word = library_word(store)
+    if _TOO_DEEP in "".join(word.failures):
+        raise _too_deep()
+    if word.failures:
+        msg = f"the C2PA library does not accept the seal that it made: {', '.join(word.failures)}"
+        raise EnvelopeError(msg, hint="this is a bug in rawtrace or in the C2PA library; please report it")
+    return store
+
+
+def _too_deep() -> LimitError:
+    msg = f"the chain of ancestors is {MAX_GENERATIONS} seals deep, the most that C2PA allows"
+    return LimitError(msg, hint="name an ancestor that is nearer to the raw data")
 
 
 def _library_signer(signer: Identity, kept: list[Exception]) -> c2pa.Signer:

@@ -142,9 +142,10 @@ def _exclusions(value: object) -> tuple[tuple[int, int], ...] | None:
     ranges: list[tuple[int, int]] = []
     for item in value:
         start, length = (item.get("start"), item.get("length")) if isinstance(item, dict) else (None, None)
-        if type(start) is not int or type(length) is not int or start < 0 or length <= 0:
+        if type(start) is not int or type(length) is not int or start < 0 or length < 0:
             return None
-        ranges.append((start, start + length))
+        if length:  # other programs write an empty range where they leave nothing out
+            ranges.append((start, start + length))
     return joined(sorted(ranges))
 
 

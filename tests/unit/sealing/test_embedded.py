@@ -229,6 +229,8 @@ def test_sidecar_binding():
     assert check_sidecar_binding(assertion(), sha256=bytes(32)).code == "bytes-changed"
     hidden = assertion(exclusions=[{"start": 0, "length": 4}])
     assert check_sidecar_binding(hidden, sha256=digest).code == "exclusions-in-sidecar"
+    empty = assertion(exclusions=[{"start": 0, "length": 0}])
+    assert check_sidecar_binding(empty, sha256=digest) is None, "other programs write this where nothing is left out"
     assert check_sidecar_binding(assertion(alg="sha512"), sha256=digest).code == "unsupported-algorithm"
 
 
@@ -240,7 +242,7 @@ def test_sidecar_binding():
         ({"exclusions": 7}, "binding-unreadable"),
         ({"exclusions": [7]}, "binding-unreadable"),
         ({"exclusions": [{"start": -1, "length": 1}]}, "binding-unreadable"),
-        ({"exclusions": [{"start": 0, "length": 0}]}, "binding-unreadable"),
+        ({"exclusions": [{"start": 0, "length": -1}]}, "binding-unreadable"),
         ({"exclusions": [{"start": True, "length": 1}]}, "binding-unreadable"),
         ({"exclusions": [{"start": 0, "length": 5}, {"start": 4, "length": 5}]}, "binding-unreadable"),
         ({"exclusions": [{"start": 9 * n, "length": 1} for n in range(65)]}, "binding-unreadable"),

@@ -42,6 +42,7 @@ from rawtrace.trust.authorityfolder import (
     TRUST_LIST_FILE,
     Authority,
     issuing_key,
+    list_holds_statuses,
     open_authority,
     operator_key,
     publish,
@@ -317,6 +318,10 @@ def revoke(
             for item in named
             if _adds(known.get(item.serial), reason, doubt_from)
         ]
+        if not new and not list_holds_statuses(authority):
+            # An earlier run was interrupted between writing the revocation down and publishing it.
+            write_list(authority, list_key, at)
+            return tuple(known[item.serial] for item in named)
         if not new:
             first = known[named[0].serial]
             msg = f"it is revoked already, since {first.revoked_at:%Y-%m-%d %H:%M} UTC, for {first.reason}"

@@ -140,6 +140,17 @@ def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
     durable.replace(authority.folder / TRUST_LIST_FILE, signed)
 
 
+def list_holds_statuses(authority: Authority) -> bool:
+    """Whether the published list says all that was written down; not so after an interruption."""
+    path = authority.folder / TRUST_LIST_FILE
+    try:
+        data = durable.read_bounded(path, limit=trustlist.MAX_SIGNED_BYTES)
+        published = trustlist.read_list(data, source=f"{path}").statuses
+    except (TrustListError, LimitError, InputNotFoundError):
+        return False
+    return set(register.statuses(authority.folder)) <= set(published)
+
+
 def _next_sequence(folder: Path) -> int:
     """Take the next number and make that durable before anything bears it."""
     path, last = folder / "sequence.json", 0

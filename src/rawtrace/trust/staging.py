@@ -19,7 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import AlreadyExistsError, InputNotFoundError, LimitError, UnwritableError, from_os_error
+from rawtrace.errors import (
+    AlreadyExistsError,
+    DiskFullError,
+    InputNotFoundError,
+    LimitError,
+    UnwritableError,
+    from_os_error,
+)
 from rawtrace.trust import keys
 from rawtrace.trust.keys import Algorithm, SigningKey
 from rawtrace.trust.pkcs11 import TokenKey, TokenOptions
@@ -91,6 +98,9 @@ def exclusive(folder: Path, *, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
             stack.callback(connection.close)
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+                msg = f"writing {folder} failed: no space left on device"
+                raise DiskFullError(msg) from error
             msg = f"{folder} could not be locked within {wait_s:g} s: {error}"
             hint = "another command is probably at work in it, or this account may not write there"
             raise UnwritableError(msg, hint=hint) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from rawtrace import durable
 from rawtrace.errors import UnsealableError
 from rawtrace.image.metadata import media_type
 from rawtrace.progress import Progress
@@ -149,7 +150,7 @@ def _gather_folder(path: Path, label: str, relationship: Relationship, progress:
         bound = binding.bind_file(index_path)
         store = manifest.read_sidecar(sidecar)
         _require_match(index_path, store, bound.sha256)
-        indexed = folderindex.parse_index(index_path.read_bytes())
+        indexed = folderindex.parse_index(durable.read_bounded(index_path, limit=folderindex.MAX_INDEX_BYTES))
         if folderindex.compare_folder(path, indexed, progress=progress).any():
             _refuse(path, "is not what its own seal says")
         return Ancestor(

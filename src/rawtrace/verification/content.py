@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rawtrace import durable
 from rawtrace.errors import Error, InputNotFoundError
 from rawtrace.progress import Progress
 from rawtrace.report import Finding
@@ -68,7 +69,7 @@ def _check_members(
         yield finding("folder-missing", f"the folder {folder.name} is not there")
         return
     try:
-        indexed = folderindex.parse_index(evidence.named.read_bytes())
+        indexed = folderindex.parse_index(durable.read_bounded(evidence.named, limit=folderindex.MAX_INDEX_BYTES))
     except Error as error:
         yield finding("index-unreadable", f"the index {evidence.named.name} breaks the rules: {error.message}")
         return

@@ -14,7 +14,7 @@ from rawtrace.agent.outbox import Outbox, Wait
 from rawtrace.agent.rows import Row, State
 from rawtrace.agent.settings import Event, Settings
 from rawtrace.agent.watch import Kind, WatchedFolder, sidecar_of
-from rawtrace.errors import Error
+from rawtrace.errors import Error, UnsealableError
 from rawtrace.sealing.finished import Fingerprint, look
 
 _LOG = logging.getLogger("rawtrace.agent")
@@ -196,11 +196,19 @@ class Register:
 
         Raises
         ------
+        UnsealableError
+            No seal can lie beside it.
         Error
             A seal is there and cannot be read.
         """
         sidecar = sidecar_of(self._watched.path(track.name), track.kind)
-        if track.supersede or not sidecar.is_file():
+        try:
+            there = sidecar.is_file()
+        except OSError as error:
+            reason = (error.strerror or "unknown").lower()
+            msg = f"no seal can lie beside it: {reason}"
+            raise UnsealableError(msg, hint="give it a shorter name") from error
+        if track.supersede or not there:
             return False
         seal = self._tools.read_seal(sidecar)
         self._outbox.found_sealed(track.name, fingerprint=fingerprint, label=seal.label, claim_sha256=seal.claim_sha256)

@@ -31,6 +31,7 @@ from rawtrace.errors import (
     InputNotFoundError,
     OutboxError,
     UnreadableError,
+    UnsealableError,
 )
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.finished import NOTES_FOLDER, FinishedNote, look, read_notes
@@ -277,7 +278,8 @@ class Service:
         except Error as error:
             if isinstance(error, OutboxError):
                 raise
-            self._note_failure(track, work.unreadable_seal(error))
+            text = work.sentence(error) if isinstance(error, UnsealableError) else work.unreadable_seal(error)
+            self._note_failure(track, text)
             return
         decision = self._decide(track, path, empty=seen.empty, temporary=seen.temporary)
         # Looking at a folder of many thousand members may take at most a tenth of the time.

@@ -247,12 +247,19 @@ def leftover_beside(path: Path) -> str:
     name = path.name
     candidates = [name + suffix for suffix in TEMPORARY_SUFFIXES if suffix != TEMPORARY_SUFFIX]
     candidates += [f".{name}.tmp", f".{name}.part", f".{name}.swp", f"~${name}", f".~lock.{name}#"]
-    return next((candidate for candidate in candidates if (path.parent / candidate).is_file()), "")
+    return next((candidate for candidate in candidates if _is_file(path.parent / candidate)), "")
 
 
 def sidecar_of(path: Path, kind: Kind) -> Path:
     """Return where the seal of an asset lies: beside a file, or beside the index of a folder."""
     return path.with_name(path.name + (".c2pa" if kind is Kind.FILE else ".sha256.c2pa"))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name so long that no file can bear it
+        return False
 
 
 def _listing(folder: Path) -> list[os.DirEntry[str]]:

@@ -347,6 +347,18 @@ def test_a_seal_that_cannot_be_read_is_a_named_failure(world: Any) -> None:
     assert sealed(world) == ["a.tif"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names are limited otherwise there")
+def test_a_name_too_long_for_its_seal_holds_up_nobody_else(world: Any) -> None:
+    long = "y" * 252
+    world.write(long)
+    world.write("z.tif")
+    service = world.service()
+    world.pass_time(service, 8)
+    assert sealed(world) == ["z.tif"]
+    assert world.row(long).state is State.FAILED
+    assert "no seal can lie beside it" in world.row(long).error
+
+
 def test_a_manual_seal_in_between_is_found(world: Any) -> None:
     world.write("a.tif")
     service = world.service()

@@ -11,7 +11,7 @@ from cryptography import x509
 from rawtrace import durable, strictjson
 from rawtrace.errors import CertificateError, InputNotFoundError, LimitError, MalformedError, TrustListError
 from rawtrace.trust import certificates, keys, register, staging, trustlist
-from rawtrace.trust.anchors import Anchor, Purpose
+from rawtrace.trust.anchors import Anchor, Purpose, TrustList
 from rawtrace.trust.keys import SigningKey
 
 AUTHORITY_SCHEMA = "urn:rawtrace:schema:authority:1"
@@ -118,7 +118,11 @@ def _key(folder: Path, certificate: x509.Certificate) -> SigningKey:
 
 def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
     """Sign the list as it now is, with the next number; call it inside ``staging.exclusive`` only."""
-    sequence = _next_sequence(authority.folder)
+    published = _published(authority.folder)
+    sequence = _next_sequence(authority.folder, published)
+    if published is not None:
+        # Who holds a list takes no later one with an earlier date, so a clock that was set back must not show.
+        at = max(at, published.issued)
     payload = trustlist.build_list(
         name=authority.name,
         operator=authority.owner or authority.name,
@@ -142,16 +146,21 @@ def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
 
 def list_holds_statuses(authority: Authority) -> bool:
     """Whether the published list says all that was written down; not so after an interruption."""
-    path = authority.folder / TRUST_LIST_FILE
+    published = _published(authority.folder)
+    return published is not None and set(register.statuses(authority.folder)) <= set(published.statuses)
+
+
+def _published(folder: Path) -> TrustList | None:
+    """Return the list that lies there; ``None`` where there is none, or a damaged one."""
+    path = folder / TRUST_LIST_FILE
     try:
         data = durable.read_bounded(path, limit=trustlist.MAX_SIGNED_BYTES)
-        published = trustlist.read_list(data, source=f"{path}").statuses
+        return trustlist.read_list(data, source=f"{path}")
     except (TrustListError, LimitError, InputNotFoundError):
-        return False
-    return set(register.statuses(authority.folder)) <= set(published)
+        return None
 
 
-def _next_sequence(folder: Path) -> int:
+def _next_sequence(folder: Path, published: TrustList | None) -> int:
     """Take the next number and make that durable before anything bears it."""
     path, last = folder / "sequence.json", 0
     if path.exists():
@@ -160,12 +169,7 @@ def _next_sequence(folder: Path) -> int:
         if not isinstance(last, int) or last < 1:
             msg = f"{path} does not hold the last number of the trust list"
             raise MalformedError(msg, hint="restore it from its backup")
-    current = folder / TRUST_LIST_FILE
-    if current.exists():
-        try:
-            data = durable.read_bounded(current, limit=trustlist.MAX_SIGNED_BYTES)
-            last = max(last, trustlist.read_list(data, source=f"{current}").sequence)
-        except (TrustListError, LimitError):
-            pass  # a damaged list is about to be replaced; sequence.json has the number
+    # A damaged list is about to be replaced; sequence.json has the number.
+    last = max(last, published.sequence if published is not None else 0)
     durable.replace(path, strictjson.dumps({"last": last + 1}))
     return last + 1

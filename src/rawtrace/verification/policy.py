@@ -92,7 +92,7 @@ def _outcome(path: Path, key: str, value: object) -> Outcome:
     if not kind.choices:
         msg = f"{path} gives {key!r} another outcome, but no policy may: only notes and open questions can be weighed"
         raise PolicyError(msg)
-    if value not in {str(choice) for choice in kind.choices}:
+    if not isinstance(value, str) or value not in kind.choices:
         msg = f"{path} gives {key!r} the outcome {value!r}; expected one of {', '.join(sorted(kind.choices))}"
         raise PolicyError(msg)
-    return Outcome(str(value))
+    return Outcome(value)

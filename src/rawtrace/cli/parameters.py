@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+
+class _Path(click.Path):
+    """A path that is not empty: an unset variable in a script must not come to mean the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("a path is empty; expected the name of a file or a folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 #: A path. Whether it can be read is found out by whoever reads it, and said in rawtrace's own words.
-PATH = click.Path(path_type=Path, readable=False)
+PATH = _Path(path_type=Path, readable=False)

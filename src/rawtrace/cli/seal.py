@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import Error, UsageError
 
+if TYPE_CHECKING:
+    from rawtrace.sealing.seal import Seal
+
+MAX_TEXT = 10_000
 _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 
 
 @click.command(no_args_is_help=True)
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--instrument", metavar="DIR", type=click.Path(path_type=Path), help="Sign as this instrument: a capture."
-)
-@click.option(
-    "--workstation", metavar="DIR", type=click.Path(path_type=Path), help="Sign as this workstation: derived data."
-)
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@click.option("--instrument", metavar="DIR", type=PATH, help="Sign as this instrument: a capture.")
+@click.option("--workstation", metavar="DIR", type=PATH, help="Sign as this workstation: derived data.")
 @click.option("--source-type", metavar="T", default="", help="IPTC digital source type, such as humanEdits.")
 @click.option(
-    "--parent", "parents", metavar="FILE", multiple=True, type=click.Path(path_type=Path),
+    "--parent", "parents", metavar="FILE", multiple=True, type=PATH,
     help="What it was made from; may be given several times.",
 )  # fmt: skip
 @click.option("--embed", is_flag=True, help="PNG and JPEG: write NAME.sealed.EXT with the seal inside.")
@@ -106,8 +107,14 @@ def seal(
         if as_json and len(paths) > 1:
             output.emit_json_line(value)
         elif as_json or not quiet:
-            output.emit(value, as_json=as_json, text=f"sealed {made.asset}: {made.sidecar or 'the seal is inside'}")
+            output.emit(value, as_json=as_json, text=_told(made))
     ctx.exit(code)
+
+
+def _told(made: Seal) -> str:
+    from rawtrace.render.clean import visible
+
+    return visible(f"sealed {made.asset}: {made.sidecar or 'the seal is inside'}", limit=MAX_TEXT)
 
 
 def _require_option(kind: str, as_instrument: bool, folder: Path) -> None:

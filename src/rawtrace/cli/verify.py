@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,10 @@ from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import Error, InputNotFoundError, LimitError, UsageError
 from rawtrace.report import Report
+
+if TYPE_CHECKING:
+    from rawtrace.sealing.discovery import PassedOver
+    from rawtrace.verification.batch import Failure
 
 MAX_PATHS = 1_000_000
 _PREVIEWS = 100
@@ -71,35 +75,50 @@ def verify(
         msg = f"{report_file} exists already and is never overwritten"
         raise UsageError(msg, hint="name another file for --report")
     policy = read_policy(policy_file) if policy_file else DEFAULT
-    assets = list(_assets(paths, recursive=recursive))
+    assets, passed_over = _assets(paths, recursive=recursive)
     several = len(assets) != 1 or recursive or Path("-") in paths
-    progress = output.progress(quiet=quiet)
-    progress.start("verifying", len(assets))
+    # Lines on a terminal are progress enough; a bar would be torn by them.
+    progress = output.progress(quiet=quiet or (several and output.is_terminal()))
     results: list[Report | Failure] = []
-    for result in verify_many(assets, Request(trust=trust, policy=policy, originals=originals)):
+    request = Request(trust=trust, policy=policy, originals=originals)
+    for result in verify_many(assets, request, progress=progress):
         results.append(result if report_file or not several else _lean(result))
-        progress.advance(1)
         if not quiet or isinstance(result, Failure):
             _show(result, as_json=as_json, several=several, verbose=verbose)
-    progress.finish()
+    for left in passed_over:
+        output.note(f"not looked at: {left.path}: {left.why}")
     if report_file is not None:
-        _write_page(report_file, [result for result in results if isinstance(result, Report)], quiet=quiet)
+        failures = [(str(one.path), one.message) for one in results if isinstance(one, Failure)]
+        unchecked = failures + [(str(left.path), f"not looked at: {left.why}") for left in passed_over]
+        _write_page(report_file, [one for one in results if isinstance(one, Report)], unchecked, quiet=quiet)
     if several and not as_json and not quiet:
         output.line(_tally(results))
     ctx.exit(exit_code_of(results))
 
 
-def _assets(paths: Sequence[Path], *, recursive: bool) -> Iterator[Path]:
-    """Resolve ``-`` and folders to assets; each seal, index and companion counts with its data."""
-    count = 0
+def _assets(paths: Sequence[Path], *, recursive: bool) -> tuple[list[Path], list[PassedOver]]:
+    """Resolve ``-`` and folders to assets, and name what is passed over on the way."""
+    from rawtrace.sealing.discovery import PassedOver, assets_below
+
+    assets: list[Path] = []
+    passed_over: list[PassedOver] = []
     for path in _named(paths):
-        below = _below(path) if recursive and path.is_dir() else (path,)
-        for asset in below:
-            count += 1
-            if count > MAX_PATHS:
-                msg = f"more than {MAX_PATHS:,} paths were named"
-                raise LimitError(msg)
-            yield asset
+        before = len(assets) + len(passed_over)
+        for found in assets_below(path) if recursive and path.is_dir() else (path,):
+            if isinstance(found, PassedOver):
+                passed_over.append(found)
+            else:
+                assets.append(found)
+        if len(assets) + len(passed_over) == before:
+            msg = f"{path} holds no files to check"
+            raise InputNotFoundError(msg)
+        if len(assets) > MAX_PATHS:
+            msg = f"more than {MAX_PATHS:,} paths were named"
+            raise LimitError(msg)
+    if not assets and not passed_over:
+        msg = "no paths were named on standard input"
+        raise InputNotFoundError(msg)
+    return assets, passed_over
 
 
 def _named(paths: Sequence[Path]) -> Iterator[Path]:
@@ -108,18 +127,6 @@ def _named(paths: Sequence[Path]) -> Iterator[Path]:
             yield from (Path(os.fsdecode(line)) for line in sys.stdin.buffer.read().splitlines() if line)
         else:
             yield path
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    from rawtrace.sealing.discovery import assets_below
-
-    found = False
-    for asset in assets_below(folder):
-        found = True
-        yield asset
-    if not found:
-        msg = f"{folder} holds no files to check"
-        raise InputNotFoundError(msg)
 
 
 def _show(result: Any, *, as_json: bool, several: bool, verbose: bool) -> None:
@@ -157,10 +164,13 @@ def _tally(results: Sequence[Any]) -> str:
     for result in results:
         key = str(result.verdict) if isinstance(result, Report) else "could not be checked"
         counts[key] = counts.get(key, 0) + 1
-    return f"{len(results):,} checked: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    noun = "file" if len(results) == 1 else "files"
+    return f"{len(results):,} {noun}: " + ", ".join(
+        f"{count:,} {name}" for name, count in sorted(counts.items())
+    )
 
 
-def _write_page(target: Path, reports: Sequence[Report], *, quiet: bool) -> None:
+def _write_page(target: Path, reports: Sequence[Report], unchecked: Sequence[tuple[str, str]], *, quiet: bool) -> None:
     from rawtrace.image.preview import Preview, preview
     from rawtrace.render.html import as_html
 
@@ -172,6 +182,7 @@ def _write_page(target: Path, reports: Sequence[Report], *, quiet: bool) -> None
             made = None
         if made is not None:
             previews[report.path] = made
-    durable.write_new(target, as_html(reports, previews=previews).encode("utf-8", "backslashreplace"))
+    page = as_html(reports, previews=previews, unchecked=unchecked)
+    durable.write_new(target, page.encode("utf-8", "backslashreplace"))
     if not quiet:
         output.note(f"the page is at {target}")

@@ -122,7 +122,13 @@ class _Group:
     views: tuple[_View, ...]
 
 
-def as_html(reports: Sequence[Report], *, previews: Mapping[str, Preview] | None = None, title: str = "") -> str:
+def as_html(
+    reports: Sequence[Report],
+    *,
+    previews: Mapping[str, Preview] | None = None,
+    title: str = "",
+    unchecked: Sequence[tuple[str, str]] = (),
+) -> str:
     """Return one self-contained page about one report or a batch of them.
 
     Parameters
@@ -134,6 +140,8 @@ def as_html(reports: Sequence[Report], *, previews: Mapping[str, Preview] | None
         Small renderings by ``Report.path``; left out, in words, beyond 24 MB in all.
     title : str
         Heading of a batch, such as the manuscript's number.
+    unchecked : Sequence of (path, reason)
+        What was named or lay there and could not be checked; it gets a section of its own.
 
     Returns
     -------
@@ -143,7 +151,7 @@ def as_html(reports: Sequence[Report], *, previews: Mapping[str, Preview] | None
     from markupsafe import Markup
 
     style = _style()
-    single = len(reports) == 1
+    single = len(reports) == 1 and not unchecked
     ordered = sorted(reports, key=lambda report: tuple(Verdict).index(report.verdict), reverse=True)
     images = _images(ordered, previews or {})
     lean = len(reports) > _LEAN_FROM
@@ -162,6 +170,7 @@ def as_html(reports: Sequence[Report], *, previews: Mapping[str, Preview] | None
         count=len(reports),
         same_trust=same_trust,
         not_misconduct=words.NOT_MISCONDUCT,
+        unchecked=unchecked,
     )
 
 

@@ -15,6 +15,7 @@ from rawtrace.render.clean import cells, visible, wrap
 from rawtrace.report import Finding, Outcome, Report, Verdict
 
 _MIN_WIDTH = 40
+_BYTES = "bytes-unchanged"
 #: A path is never cut to the width: people copy it.
 MAX_PATH = 4096
 _SAME_KIND = 5
@@ -64,7 +65,9 @@ def text_lines(report: Report, *, verbose: bool = False, width: int = 80) -> Ite
     if report.seal is not None and not verbose:
         yield from _paragraph(f"The seal says: {facts.seal_line(report.seal)}.", width=width)
 
-    shown = [finding for finding in report.findings if verbose or finding.outcome is not Outcome.PASSED]
+    # Where the signer is in doubt, that the bytes are unchanged is what a reader most wants to know.
+    always = _BYTES if report.verdict is Verdict.INCONCLUSIVE else ""
+    shown = [one for one in report.findings if verbose or one.outcome is not Outcome.PASSED or one.id == always]
     if shown:
         yield Line(text="")
         yield from _findings(shown, width=width)

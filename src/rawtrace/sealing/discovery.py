@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from rawtrace import durable
@@ -15,23 +16,28 @@ _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zarray"})
 
 
 def is_folder_asset(folder: Path) -> bool:
-    """Whether a folder is one thing: a Zarr, or a folder that has an index beside it."""
-    if folder.name.endswith(".zarr") or folderindex.index_of(folder).is_file():
+    """Whether a folder is one thing: a Zarr, or a folder with the seal of an index beside it.
+
+    An index without a seal does not count: anybody's list of checksums may be called NAME.sha256.
+    """
+    if folder.name.endswith(".zarr") or binding.sidecar_of(folderindex.index_of(folder)).is_file():
         return True
     return any((folder / mark).is_file() for mark in _ZARR_MARKS)
 
 
-def belongs_to_other(name: str) -> bool:
-    """Whether a file name is a seal's, a companion's, an index's, a temporary file's or system litter."""
-    return folderindex.is_litter(name) or name.endswith(
-        (binding.SIDECAR_SUFFIX, binding.COMPANION_SUFFIX, folderindex.INDEX_SUFFIX, durable.TEMPORARY_SUFFIX)
-    )
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Something below a folder that is not looked at, and why; told to the reader, never kept silent."""
+
+    path: Path
+    why: str
 
 
-def assets_below(folder: Path) -> Iterator[Path]:
+def assets_below(folder: Path) -> Iterator[Path | PassedOver]:
     """Yield every file and every folder asset below a folder, sorted; links are not followed.
 
-    A seal whose data is gone is yielded itself, so that it is not passed over in silence.
+    What only belongs to data (its seal, its index, its long metadata) counts with
+    the data; where the data is gone it is yielded itself.
     """
     if is_folder_asset(folder):
         yield folder
@@ -49,23 +55,32 @@ def assets_below(folder: Path) -> Iterator[Path]:
         names = {entry.name for entry in entries}
         folders: list[tuple[Path, int]] = []
         for entry in entries:
-            if entry.is_symlink():
-                continue
             path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_symlink():
+                yield PassedOver(path, "a link; links are not followed")
+            elif entry.is_dir(follow_symlinks=False):
                 if is_folder_asset(path):
                     yield path
                 else:
                     folders.append((path, depth + 1))
-            elif entry.is_file(follow_symlinks=False) and (
-                not belongs_to_other(entry.name) or _is_orphan(entry.name, names)
-            ):
+            elif folderindex.is_litter(entry.name):
+                yield PassedOver(path, "a file of the kind that an operating system leaves behind")
+            elif entry.name.endswith(durable.TEMPORARY_SUFFIX):
+                yield PassedOver(path, "a temporary file of rawtrace")
+            elif not _counts_with_other(entry.name, names):
                 yield path
         pending.extend(reversed(folders))
 
 
-def _is_orphan(name: str, names: set[str]) -> bool:
+def _counts_with_other(name: str, names: set[str]) -> bool:
+    """Whether what a file belongs to lies in the same folder."""
+    if ".superseded-" in name and name.endswith((binding.SIDECAR_SUFFIX, folderindex.INDEX_SUFFIX)):
+        return True
     owner = name.removesuffix(binding.SIDECAR_SUFFIX)
-    if not name.endswith(binding.SIDECAR_SUFFIX) or ".superseded-" in name:
-        return False
-    return owner not in names and owner.removesuffix(folderindex.INDEX_SUFFIX) not in names
+    if owner != name:
+        return owner in names or owner.removesuffix(folderindex.INDEX_SUFFIX) in names
+    owner = name.removesuffix(binding.COMPANION_SUFFIX)
+    if owner != name:
+        return owner in names or owner.removesuffix(folderindex.INDEX_SUFFIX) in names
+    folder = name.removesuffix(folderindex.INDEX_SUFFIX)
+    return folder != name and folder in names and (folder.endswith(".zarr") or name + binding.SIDECAR_SUFFIX in names)

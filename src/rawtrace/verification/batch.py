@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rawtrace.errors import Error, from_os_error
+from rawtrace.progress import SILENT, Progress
 from rawtrace.report import Report
 from rawtrace.trust.truststore import load_trust
 from rawtrace.verification.checks import Verifier
@@ -38,8 +39,13 @@ class Failure:
     exit_code: int
 
 
-def verify_many(paths: Sequence[Path], request: Request) -> Iterator[Report | Failure]:
+def verify_many(paths: Sequence[Path], request: Request, *, progress: Progress = SILENT) -> Iterator[Report | Failure]:
     """Check many paths; yields as results come, in the order of ``paths``.
+
+    Parameters
+    ----------
+    progress : Progress
+        Told the bytes of a single path; of several, the paths that are done.
 
     Raises
     ------
@@ -48,14 +54,18 @@ def verify_many(paths: Sequence[Path], request: Request) -> Iterator[Report | Fa
     """
     verifier = Verifier(load_trust(request.trust))
     if len(paths) == 1:
-        yield check_one(paths[0], verifier, request)
+        yield check_one(paths[0], verifier, request, progress=progress)
         return
     # A single path is the usual case, and the pools take longer to import than it takes to check.
     from rawtrace.verification import pools
 
     workers = os.cpu_count() or 1
     check = pools.in_processes if len(paths) >= _PROCESSES_FROM and workers > 1 else pools.in_threads
-    yield from check(paths, verifier, request, workers=workers)
+    progress.start("verifying", len(paths))
+    for result in check(paths, verifier, request, workers=workers):
+        progress.advance(1)
+        yield result
+    progress.finish()
 
 
 def exit_code_of(results: Iterable[Report | Failure]) -> int:
@@ -66,10 +76,10 @@ def exit_code_of(results: Iterable[Report | Failure]) -> int:
     return max(verdicts) or next((code for code in failures if code), 0)
 
 
-def check_one(path: Path, verifier: Verifier, request: Request) -> Report | Failure:
+def check_one(path: Path, verifier: Verifier, request: Request, *, progress: Progress = SILENT) -> Report | Failure:
     """Check one path of a batch; what cannot be checked is a result, too."""
     try:
-        return verify_with(verifier, path, policy=request.policy, originals=request.originals)
+        return verify_with(verifier, path, policy=request.policy, originals=request.originals, progress=progress)
     except OSError as error:  # the data went away or changed its permissions while it was being read
         return _failure(path, from_os_error(error, f"reading {path}"))
     except Error as error:

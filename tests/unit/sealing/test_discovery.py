@@ -8,11 +8,17 @@ import pytest
 
 from rawtrace.errors import Error, LimitError
 from rawtrace.sealing import discovery
-from rawtrace.sealing.discovery import assets_below, belongs_to_other, is_folder_asset
+from rawtrace.sealing.discovery import PassedOver, assets_below, is_folder_asset
 
 
 def names(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in assets_below(folder)]
+    return [
+        found.relative_to(folder).as_posix() for found in assets_below(folder) if not isinstance(found, PassedOver)
+    ]
+
+
+def passed_over(folder: Path) -> list[str]:
+    return [found.path.name for found in assets_below(folder) if isinstance(found, PassedOver)]
 
 
 def put(folder: Path, *paths: str) -> Path:
@@ -35,6 +41,7 @@ def test_links_are_not_followed_fail(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this account may not make links")
     assert names(tmp_path) == ["in/a.tif"]
+    assert passed_over(tmp_path) == ["b.tif", "up"]
 
 
 def test_folders_without_end_are_refused_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,6 +72,13 @@ def test_what_belongs_to_data_is_left_out(tmp_path: Path) -> None:
         ".a.1234.rawtrace-tmp",
     )
     assert names(tmp_path) == ["a.tif", "b.zarr"]
+    assert passed_over(tmp_path) == [".DS_Store", "._a.tif", ".a.1234.rawtrace-tmp"]
+
+
+def test_names_alone_hide_nothing_fail(tmp_path: Path) -> None:
+    """A picture called like an index or a companion is looked at unless what it would belong to is there."""
+    put(tmp_path, "picture.metadata.json", "list.sha256", "x/checksums.sha256", "x/checksums/1")
+    assert names(tmp_path) == ["list.sha256", "picture.metadata.json", "x/checksums.sha256", "x/checksums/1"]
 
 
 def test_files_come_before_what_lies_deeper_and_all_in_order(tmp_path: Path) -> None:
@@ -81,12 +95,6 @@ def test_a_folder_is_one_thing_by_its_marks(tmp_path: Path, mark: str) -> None:
 
 
 def test_a_folder_is_one_thing_by_its_name_or_index(tmp_path: Path) -> None:
-    put(tmp_path, "a.zarr/x", "run/x", "run.sha256", "other/x")
+    put(tmp_path, "a.zarr/x", "run/x", "run.sha256", "run.sha256.c2pa", "other/x")
     assert names(tmp_path) == ["a.zarr", "run", "other/x"]
     assert [path.name for path in assets_below(tmp_path / "run")] == ["run"]
-
-
-@pytest.mark.parametrize("name", ["a.c2pa", "a.tif.metadata.json", "a.sha256", "x.rawtrace-tmp", "Thumbs.db", "._x"])
-def test_names_that_belong_to_other_files(name: str) -> None:
-    assert belongs_to_other(name)
-    assert not belongs_to_other(f"x{name}x")

@@ -20,7 +20,10 @@ def is_folder_asset(folder: Path) -> bool:
 
     An index without a seal does not count: anybody's list of checksums may be called NAME.sha256.
     """
-    if folder.name.endswith(".zarr") or binding.sidecar_of(folderindex.index_of(folder)).is_file():
+    named = folder if folder.name not in {"", ".."} else folder.resolve()
+    if named.name.endswith(".zarr"):
+        return True
+    if named.name and binding.sidecar_of(folderindex.index_of(named)).is_file():
         return True
     return any((folder / mark).is_file() for mark in _ZARR_MARKS)
 

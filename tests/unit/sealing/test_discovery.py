@@ -75,6 +75,13 @@ def test_what_belongs_to_data_is_left_out(tmp_path: Path) -> None:
     assert passed_over(tmp_path) == [".DS_Store", "._a.tif", ".a.1234.rawtrace-tmp"]
 
 
+def test_the_current_folder_and_the_root_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "data.zarr/x")
+    monkeypatch.chdir(tmp_path / "data.zarr")
+    assert is_folder_asset(Path())
+    assert not is_folder_asset(Path(tmp_path.anchor))
+
+
 def test_names_alone_hide_nothing_fail(tmp_path: Path) -> None:
     """A picture called like an index or a companion is looked at unless what it would belong to is there."""
     put(tmp_path, "picture.metadata.json", "list.sha256", "x/checksums.sha256", "x/checksums/1")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rawtrace.errors import Error, PolicyError
-from rawtrace.report import Outcome, Verdict
+from rawtrace.report import Outcome, Report, Verdict
 from rawtrace.sealing.seal import seal
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.trustlist import TrustList
@@ -92,7 +92,14 @@ def test_a_policy_holds_for_ancestors(
     strict = read_policy(write(tmp_path, GOOD + 'software-key = "rejected"'))
     report = verify(tmp_path / "figure.png", trust=trust_lists, policy=strict)
     assert report.verdict is Verdict.REJECTED
+    assert "ancestor-good" in {one.id for one in verify_leniently(tmp_path, trust_lists).findings}
     assert "ancestor-rejected" in {one.id for one in report.findings}
+
+
+def verify_leniently(tmp_path: Path, trust_lists: tuple[TrustList, ...]) -> Report:
+    weighed = ("software-key", "no-trusted-time", "capture-manual")
+    policy = read_policy(write(tmp_path, GOOD + "".join(f'{one} = "passed"\n' for one in weighed)))
+    return verify(tmp_path / "figure.png", trust=trust_lists, policy=policy)
 
 
 def test_the_default_changes_nothing() -> None:

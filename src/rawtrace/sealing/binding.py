@@ -8,7 +8,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawtrace.errors import ChangedWhileReadError, InputNotFoundError, UnreadableError, from_os_error
+from rawtrace.errors import (
+    ChangedWhileReadError,
+    InputNotFoundError,
+    UnreadableError,
+    UnsealableError,
+    from_os_error,
+)
 from rawtrace.progress import SILENT, Progress
 
 #: One read. Large enough that hashing, not calling, is what takes the time; small enough for the cache.
@@ -50,6 +56,21 @@ class FileBinding:
     sha256: bytes
     size: int
     fingerprint: Fingerprint
+
+
+def with_name(path: Path) -> Path:
+    """Return a path that ends in a name, resolving ``.`` and ``..``: a seal lies beside what it names.
+
+    Raises
+    ------
+    UnsealableError
+        The root of a file system, which nothing can lie beside.
+    """
+    named = path if path.name not in {"", ".."} else path.resolve()
+    if not named.name:
+        msg = f"{path} is the root of a file system, so no seal can lie beside it"
+        raise UnsealableError(msg, hint="name the folders or files in it")
+    return named
 
 
 def sidecar_of(path: Path) -> Path:

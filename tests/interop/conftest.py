@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ _PROGRAM = re.compile(r"[\[-](c2patool|c2pa-ts|c2pa-python|mini verifier|rawtrac
 
 
 @pytest.fixture(scope="session")
-def toolbox(tmp_path_factory: pytest.TempPathFactory) -> programs.Toolbox:
+def toolbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[programs.Toolbox]:
     """All programs, and a folder for their settings."""
-    return programs.Toolbox(programs.found(), tmp_path_factory.mktemp("settings"))
+    box = programs.Toolbox(programs.found(), tmp_path_factory.mktemp("settings"))
+    yield box
+    box.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import c2pa
-from specimens import picture
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from specimens import picture
 from toolbox import Toolbox
 
 from rawtrace.sealing.seal import seal

@@ -117,11 +117,15 @@ def check(data, store, ranges):
     return sorted({*problems, *([] if problems or not binds else ["update-malformed"])})
 
 
-if __name__ == "__main__":
+def verdict(*names):
     try:
-        asset, *seal = (Path(name).read_bytes() for name in sys.argv[1:])
-        found = check(asset, *((seal[0], []) if seal else embedded(asset)))
+        asset, *seal = (Path(name).read_bytes() for name in names)
+        return check(asset, *((seal[0], []) if seal else embedded(asset))) or ["sound"]
     except Exception as error:  # noqa: BLE001  whatever a hostile file does, it is no good seal
-        found = [f"unreadable: {type(error).__name__}"]
-    print("\n".join(found) or "sound")  # noqa: T201
-    sys.exit(bool(found))
+        return [f"unreadable: {type(error).__name__}"]
+
+
+if __name__ == "__main__":
+    found = verdict(*sys.argv[1:])
+    print("\n".join(found))  # noqa: T201
+    sys.exit(found != ["sound"])

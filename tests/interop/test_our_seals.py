@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -99,3 +101,14 @@ def test_exit_code_of_c2patool_is_0_for_altered_data(need, made, toolbox: Toolbo
     done = toolbox.run_c2patool(f"{case.named}", "--external-manifest", f"{case.sidecar}", root=authority / "root.pem")
     assert done.returncode == 0
     assert '"validation_state": "Invalid"' in done.stdout
+
+
+def test_small_reader_runs_where_rawtrace_cannot_be_imported(made) -> None:
+    for name, word in (("file of an unknown type", "sound"), ("OME-TIFF; a pixel changed", "bytes-changed")):
+        case = made(name)
+        guard = "import runpy, sys; sys.modules['rawtrace'] = None; sys.argv = sys.argv[1:]; "
+        run = f"{guard}runpy.run_path(sys.argv[0], run_name='__main__')"
+        script = Path(__file__).with_name("mini_verifier.py")
+        command = [sys.executable, "-c", run, f"{script}", f"{case.named}", f"{case.sidecar}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr, done.returncode) == (f"{word}\n", "", word != "sound")

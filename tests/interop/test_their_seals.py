@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from specimens import flip, table
 from makers import MAKERS, Makers
+from specimens import flip, table
 from toolbox import Toolbox, rawtrace
 
 from rawtrace.trust.certificates import SignerKind

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PLACE = ROOT / ".venv" / "interop"
 SECONDS = 60
+_MINI = runpy.run_path(str(HERE / "mini_verifier.py"))
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Toolbox:
     def __init__(self, programs: Mapping[str, Program], folder: Path) -> None:
         self._programs = programs
         self._folder = folder
+        self._node: subprocess.Popen[str] | None = None
         if not self.missing("c2pa-ts"):
             # Node looks for packages beside the script.
             for script in HERE.glob("*.mjs"):
@@ -86,27 +88,31 @@ class Toolbox:
         return _run([self.path_of("c2patool"), "--settings", f"{settings}", *arguments], home=self._folder)
 
     def c2pa_ts(self, asset: Path, seal: Path | None) -> str:
-        """Ask c2pa-ts; it checks no path to an authority."""
-        files = [f"{asset}", *([f"{seal}"] if seal else [])]
-        done = self.run_node("verify.mjs", *files)
-        assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout)
+        """Ask c2pa-ts, one process for all questions; it checks no path to an authority."""
+        if self._node is None:
+            command = [self.path_of("c2pa-ts"), f"{PLACE / 'verify.mjs'}"]
+            pipe = subprocess.PIPE
+            self._node = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8")
+        question, answer = self._node.stdin, self._node.stdout
+        assert question is not None
+        assert answer is not None
+        question.write(json.dumps([f"{asset}", *([f"{seal}"] if seal else [])]) + "\n")
+        question.flush()
+        said = json.loads(answer.readline())
         return _line("valid" if said["valid"] else "invalid", said["failures"])
+
+    def close(self) -> None:
+        """End the process that ``c2pa_ts`` has begun."""
+        if self._node is not None:
+            self._node.communicate(timeout=SECONDS)
 
     def run_node(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return _run([self.path_of("c2pa-ts"), f"{PLACE / script}", *arguments], home=self._folder)
 
 
 def mini_verifier(asset: Path, seal: Path | None) -> str:
-    """Ask the small reader of this folder, in a Python that cannot import rawtrace."""
-    files = [f"{asset}", *([f"{seal}"] if seal else [])]
-    guard = "import runpy, sys; sys.modules['rawtrace'] = None; sys.argv = sys.argv[1:]; "
-    script = f"{HERE / 'mini_verifier.py'}"
-    done = _run([sys.executable, "-c", f"{guard}runpy.run_path(sys.argv[0], run_name='__main__')", script, *files])
-    assert done.stderr == ""
-    said = done.stdout.split("\n")[:-1]
-    assert done.returncode == (said != ["sound"])
-    return ", ".join(said)
+    """Ask the small reader of this folder, which shares no code with rawtrace."""
+    return ", ".join(_MINI["verdict"](asset, *([seal] if seal else [])))
 
 
 def rawtrace(asset: Path, trust: Sequence[TrustList]) -> str:

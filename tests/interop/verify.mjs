@@ -1,7 +1,8 @@
-// What c2pa-ts says of a seal, as JSON: node verify.mjs FILE [SEAL]
-// SEAL is left out for a PNG or JPEG with the seal inside.
+// What c2pa-ts says of seals: lines ["FILE", "SEAL"] in, lines of JSON out.
+// "SEAL" is left out for a PNG or JPEG with the seal inside.
 import { readFile } from 'node:fs/promises';
 import { webcrypto } from 'node:crypto';
+import { createInterface } from 'node:readline';
 
 globalThis.crypto ??= webcrypto; // Node 18 has it under this name only
 const { JPEG, PNG } = await import('@trustnxt/c2pa-ts/asset');
@@ -32,16 +33,17 @@ class WithSidecar {
     }
 }
 
-const [data, seal] = await Promise.all(process.argv.slice(2).map(name => readFile(name)));
-let result;
-try {
+async function verdict(names) {
+    const [data, seal] = await Promise.all(names.map(name => readFile(name)));
     const asset = seal ? new WithSidecar(data, seal) : PNG.canRead(data) ? new PNG(data) : new JPEG(data);
     const store = asset.getManifestJUMBF();
     if (store === undefined) throw new Error('no manifest');
-    result = await ManifestStore.read(SuperBox.fromBuffer(store)).validate(asset);
-} catch (error) {
-    result = ValidationResult.fromError(error);
+    return ManifestStore.read(SuperBox.fromBuffer(store)).validate(asset);
 }
-const failures = result.statusEntries.filter(entry => !entry.success).map(entry => entry.code);
-const passed = result.statusEntries.filter(entry => entry.success).map(entry => entry.code);
-console.log(JSON.stringify({ valid: result.isValid, failures, passed }));
+
+for await (const line of createInterface({ input: process.stdin })) {
+    const result = await verdict(JSON.parse(line)).catch(error => ValidationResult.fromError(error));
+    const failures = result.statusEntries.filter(entry => !entry.success).map(entry => entry.code);
+    const passed = result.statusEntries.filter(entry => entry.success).map(entry => entry.code);
+    console.log(JSON.stringify({ valid: result.isValid, failures, passed }));
+}

@@ -96,6 +96,16 @@ def run_for_code(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code; every way a run can end is decided here."""
     output.prepare_streams()
     try:
+        code = _run_for_code(arguments)
+        output.flush()
+    except BrokenPipeError:  # whoever read the results has seen enough
+        output.silence_stdout()
+        return 1
+    return code
+
+
+def _run_for_code(arguments: list[str] | None) -> int:
+    try:
         result: Any = main.main(args=arguments, prog_name="rawtrace", standalone_mode=False)
     except Error as error:
         output.error(error.message, code=error.code, hint=error.hint)
@@ -114,8 +124,7 @@ def run_for_code(arguments: list[str] | None = None) -> int:
         output.error(_plain_sentence(error.format_message()), code="E101", hint=hint)
         return error.exit_code if error.exit_code != 1 else 2
     except BrokenPipeError:
-        output.silence_stdout()
-        return 1
+        raise
     except OSError as error:
         known = from_os_error(error, "reading or writing" if error.filename is None else f"using {error.filename}")
         output.error(known.message, code=known.code, hint=known.hint)

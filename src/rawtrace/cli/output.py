@@ -33,6 +33,11 @@ def silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def flush() -> None:
+    """Hand on everything that was printed, so that a failure to do so is noticed."""
+    sys.stdout.flush()
+
+
 def line(text: str = "") -> None:
     """Print one result, or several lines of it."""
     sys.stdout.write(text + "\n")

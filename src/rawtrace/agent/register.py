@@ -14,7 +14,7 @@ from rawtrace.agent.outbox import Outbox, Wait
 from rawtrace.agent.rows import Row, State
 from rawtrace.agent.settings import Event, Settings
 from rawtrace.agent.watch import Kind, WatchedFolder, sidecar_of
-from rawtrace.errors import Error, UnsealableError
+from rawtrace.errors import Error, OutboxError, SealUnreadableError, UnsealableError
 from rawtrace.sealing.finished import Fingerprint, look
 
 _LOG = logging.getLogger("rawtrace.agent")
@@ -101,10 +101,18 @@ class Register:
         self.tracks: dict[str, Track] = {}
         self.sealed: dict[str, tuple[Kind, Fingerprint | None]] = {}
         self._changed: set[str] = set()
+        self._incomparable: set[str] = set()
         self._due: list[tuple[float, str]] = []
         self._waits: dict[str, Wait] = {}
         for row in outbox.rows():
-            self._load(row)
+            try:
+                self._load(row)
+            except OutboxError:
+                raise
+            except Exception as error:  # noqa: BLE001  no single asset may keep the agent from starting
+                self._outbox.failed(row.name, work.sentence(error))
+                _LOG.warning("%s: %s", row.name, work.sentence(error))
+                self._wait_for(row)
 
     # -- waiting ----------------------------------------------------------
 
@@ -132,6 +140,13 @@ class Register:
         """Look at an asset after some seconds."""
         track.due = max(self._clock() + after_s, track.not_before)
         heapq.heappush(self._due, (track.due, track.name))
+
+    def look_soon(self, name: str) -> None:
+        """Look at an asset at once, because something was heard of it; one that is unknown is passed over."""
+        if name in self.sealed:
+            self.look_at_sealed(name)
+        elif name in self.tracks:
+            self.schedule(self.tracks[name], 0)
 
     def reschedule(self, after_s: float) -> None:
         """Look at everything again after some seconds: a step was broken off in the middle."""
@@ -198,7 +213,7 @@ class Register:
         ------
         UnsealableError
             No seal can lie beside it.
-        Error
+        SealUnreadableError
             A seal is there and cannot be read.
         """
         sidecar = sidecar_of(self._watched.path(track.name), track.kind)
@@ -210,7 +225,10 @@ class Register:
             raise UnsealableError(msg, hint="give it a shorter name") from error
         if track.supersede or not there:
             return False
-        seal = self._tools.read_seal(sidecar)
+        try:
+            seal = self._tools.read_seal(sidecar)
+        except Error as error:
+            raise SealUnreadableError(work.unreadable_seal(error)) from error
         self._outbox.found_sealed(track.name, fingerprint=fingerprint, label=seal.label, claim_sha256=seal.claim_sha256)
         self.settle(track, fingerprint)
         _LOG.info("%s has a seal already", track.name)
@@ -229,6 +247,16 @@ class Register:
 
     def compare_sealed(self, name: str, fingerprint: Fingerprint) -> None:
         """Compare a sealed asset with how it looks now, and wait for it anew where it differs."""
+        try:
+            self._compare_sealed(name, fingerprint)
+        except OutboxError:
+            raise
+        except Exception as error:  # noqa: BLE001  no single asset may end the agent
+            if name not in self._incomparable:
+                self._incomparable.add(name)
+                _LOG.warning("%s: it could not be compared with its seal: %s", name, work.sentence(error))
+
+    def _compare_sealed(self, name: str, fingerprint: Fingerprint) -> None:
         kind, known = self.sealed[name]
         if fingerprint == known:
             if name in self._changed:
@@ -268,9 +296,12 @@ class Register:
             if state is State.CHANGED:
                 self._changed.add(row.name)
         elif not row.gone:
-            track = Track(name=row.name, kind=row.kind, supersede=row.supersede, content_before=row.content_sha256)
-            track.fingerprint, track.quiet_before_s, track.attempts = row.fingerprint, row.quiet_s, row.attempts
-            self._add(track)
+            self._wait_for(row)
+
+    def _wait_for(self, row: Row) -> None:
+        track = Track(name=row.name, kind=row.kind, supersede=row.supersede, content_before=row.content_sha256)
+        track.fingerprint, track.quiet_before_s, track.attempts = row.fingerprint, row.quiet_s, row.attempts
+        self._add(track)
 
     def _reconcile(self, row: Row) -> State:
         """Compare a row that was being sealed when the agent ended with what lies on the disk."""

@@ -16,25 +16,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rawtrace.agent import work
+from rawtrace.agent.enginenotes import EngineNotes
 from rawtrace.agent.finish import Decision, How, NothingSaid, Observation, Says, again_after, decide, span
 from rawtrace.agent.hints import Hints
-from rawtrace.agent.outbox import Outbox, Told
+from rawtrace.agent.outbox import Outbox
 from rawtrace.agent.register import Register, Track
 from rawtrace.agent.rows import State
-from rawtrace.agent.settings import Event, Settings
-from rawtrace.agent.watch import Kind, Leftovers, WatchedFolder, is_zarr, leftover_beside, sidecar_of
+from rawtrace.agent.settings import Event, Settings, telling
+from rawtrace.agent.watch import Kind, Leftovers, WatchedFolder, leftover_beside, sidecar_of
 from rawtrace.agent.writers import Writers
 from rawtrace.errors import (
     AlreadyExistsError,
     ChangedWhileReadError,
-    Error,
     InputNotFoundError,
     OutboxError,
-    UnreadableError,
+    SealUnreadableError,
     UnsealableError,
 )
 from rawtrace.sealing.assertions import Capture
-from rawtrace.sealing.finished import NOTES_FOLDER, FinishedNote, look, read_notes
+from rawtrace.sealing.finished import look
 
 _LOG = logging.getLogger("rawtrace.agent")
 _NAP_S = 1.0
@@ -73,16 +73,17 @@ class Service:
         tell: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self._watched, self._outbox, self._complete = watched, outbox, complete
-        self._settings, self._clock, self._tell = settings, clock, tell
+        self._settings, self._clock, self._tell = settings, clock, telling(tell)
         self._writers = writers or Writers(watched.root, clock=clock)
         self._register = Register(
-            watched=watched, outbox=outbox, tools=tools, settings=settings, clock=clock, wall=wall, tell=tell
+            watched=watched, outbox=outbox, tools=tools, settings=settings, clock=clock, wall=wall, tell=self._tell
         )
         self._wake = threading.Event()
         self._workers = work.Workers(tools, count=settings.workers, wake=self._wake.set)
         self._hints = Hints(self._wake.set)
-        self._told = outbox.told()
-        self._known_notes: set[Path] = set()
+        self._notes = EngineNotes(
+            watched=watched, outbox=outbox, register=self._register, vouched=settings.engine_notes
+        )
         self._leftovers = Leftovers(settings.leftover_s)
         self._walks: list[str] = []
         self._next_sweep = float("-inf")
@@ -135,7 +136,7 @@ class Service:
         self._take_hints()
         if self._clock() >= self._next_sweep:
             self._sweep()
-        self._take_notes()
+        self._notes.take()
         now = self._clock()
         while not self._workers.full and (track := self._register.pop_due(now)) is not None:
             self._examine(track)
@@ -148,12 +149,13 @@ class Service:
     def _step_or_explain(self) -> float:
         try:
             pause_s = self.step()
-        except (OutboxError, UnreadableError) as error:
-            # A full disk or a drive that went away: say so once, keep everything, come back.
-            if error.message != self._problem:
-                self._problem = error.message
-                _LOG.error("%s", work.sentence(error))
-                self._note_problem(error.message)
+        except Exception as error:  # noqa: BLE001  an instrument goes on, and so must its agent
+            # A full disk, a drive that went away, a bug of ours: say so once, keep everything, come back.
+            text = work.sentence(error)
+            if text != self._problem:
+                self._problem = text
+                _LOG.error("%s", text)
+                self._note_problem(text)
             self._register.reschedule(_NAP_S)
             return _NAP_S
         if self._problem:
@@ -223,63 +225,29 @@ class Service:
                 # A folder that was moved in brings no events for what is in it.
                 register.enlist((found.name, found.kind) for found in self._watched.sweep(below).found)
         for name in names:
-            if name in register.sealed:
-                register.look_at_sealed(name)
-            elif name in register.tracks:
-                register.schedule(register.tracks[name], 0)
-            elif look(self._watched.path(name)) is not None:
-                register.enlist([(name, self._kind(name))])
-
-    def _take_notes(self) -> None:
-        for folder in (self._watched.root / NOTES_FOLDER, self._settings.engine_notes):
-            if folder is None:
-                continue
-            for source, note in read_notes(folder, known=self._known_notes):
-                if isinstance(note, Error):
-                    _LOG.warning("%s; it is passed over", note)
-                    self._known_notes.add(source)
-                else:
-                    self._take_note(note, vouched=folder == self._settings.engine_notes)
-
-    def _take_note(self, note: FinishedNote, *, vouched: bool) -> None:
-        register, name = self._register, self._watched.name_of(note.path)
-        if name is None or look(note.path) is None:
-            _LOG.warning("a note names %s, which is no asset in the watched folder; it is passed over", note.path)
-        elif not register.looks_sealed(name, note.fingerprint):
-            told = Told(fingerprint=note.fingerprint, engine=note.engine, reason=note.reason, vouched=vouched)
-            self._outbox.tell(name, told)
-            self._told[name] = told
-            register.enlist([(name, self._kind(name))])
-            if name in register.sealed:
-                register.look_at_sealed(name)
-            elif name in register.tracks:
-                register.schedule(register.tracks[name], 0)
-        try:
-            note.source.unlink(missing_ok=True)
-        except OSError:
-            # Written under another account: reading it twice does no harm, remembering it saves the work.
-            self._known_notes.add(note.source)
-
-    def _kind(self, name: str) -> Kind:
-        return Kind.FOLDER if is_zarr(self._watched.path(name)) else Kind.FILE
+            if name not in register.sealed and name not in register.tracks and look(self._watched.path(name)):
+                register.enlist([(name, self._watched.kind(name))])
+            else:
+                register.look_soon(name)
 
     # -- what is finished -------------------------------------------------
 
     def _examine(self, track: Track) -> None:
+        try:
+            self._look_and_decide(track)
+        except OutboxError:
+            raise
+        except Exception as error:  # noqa: BLE001  no single asset may end the agent
+            self._note_failure(track, work.sentence(error))
+
+    def _look_and_decide(self, track: Track) -> None:
         path, started = self._watched.path(track.name), self._clock()
         seen = look(path)
         if seen is None:
             self._register.forget([track.name])
             return
         track.see(seen.fingerprint, started)
-        try:
-            if self._register.find_seal(track, seen.fingerprint):
-                return
-        except Error as error:
-            if isinstance(error, OutboxError):
-                raise
-            text = work.sentence(error) if isinstance(error, UnsealableError) else work.unreadable_seal(error)
-            self._note_failure(track, text)
+        if self._register.find_seal(track, seen.fingerprint):
             return
         decision = self._decide(track, path, empty=seen.empty, temporary=seen.temporary)
         # Looking at a folder of many thousand members may take at most a tenth of the time.
@@ -295,9 +263,8 @@ class Service:
         patience, settled_s = self._settings.patience, track.settled_s(self._clock())
         if empty:
             return decide(Observation(settled_s=settled_s, empty=True), patience)
-        told = self._told.get(track.name)
-        agreed = told is not None and track.fingerprint is not None and told.fingerprint.agrees_with(track.fingerprint)
-        engine = told.reason or "finished" if told is not None and agreed else ""
+        told = self._notes.about(track.name, track.fingerprint)
+        engine = told.reason or "finished" if told is not None else ""
         if not engine and settled_s < min(patience.complete_quiet_s, patience.quiet_s):
             # Too early to ask anybody: the answer would be outdated at once.
             return decide(Observation(settled_s=settled_s, format_says=True), patience)
@@ -325,7 +292,7 @@ class Service:
     # -- sealing ----------------------------------------------------------
 
     def _begin(self, track: Track, path: Path, decision: Decision) -> None:
-        fingerprint, told = track.fingerprint, self._told.get(track.name)
+        fingerprint, told = track.fingerprint, self._notes.about(track.name, track.fingerprint)
         if fingerprint is None or decision.how is None:
             return
         vouched = decision.how is How.ENGINE and told is not None and told.vouched
@@ -351,7 +318,14 @@ class Service:
     def _collect(self) -> None:
         # An outcome leaves the queue only after it is in the outbox: a full disk must not lose it.
         while self._workers.ended:
-            self._note_outcome(self._workers.ended[0])
+            outcome = self._workers.ended[0]
+            try:
+                self._note_outcome(outcome)
+            except OutboxError:
+                raise
+            except Exception as error:  # noqa: BLE001  no single asset may end the agent
+                if (track := self._register.tracks.get(outcome.job.name)) is not None:
+                    self._note_failure(track, work.sentence(error))
             self._workers.noted()
 
     def _note_outcome(self, outcome: work.Outcome) -> None:
@@ -368,29 +342,29 @@ class Service:
         elif outcome.same:
             self._outbox.unsupersede(job.name, job.fingerprint)
             self._settle(track, job)
-        elif isinstance(error, (ChangedWhileReadError, InputNotFoundError)):
+        elif isinstance(error, ChangedWhileReadError) or self._went_away(job, error):
             self._outbox.back_to_waiting(job.name, str(error))
             track.sealing = False
             track.attempts -= 1
             track.restart(self._clock())
             self._register.schedule(track, again_after(0))
         elif isinstance(error, AlreadyExistsError) and self._is_sealed_by_another(track, job):
-            self._told.pop(job.name, None)
+            self._notes.forget(job.name)
         else:
-            if not isinstance(error, Error):
-                _LOG.debug("%s", job.name, exc_info=error)
             self._note_failure(track, work.sentence(error) if error else "the seal was not made")
+
+    def _went_away(self, job: work.Job, error: BaseException | None) -> bool:
+        seen = look(job.path) if isinstance(error, InputNotFoundError) else None
+        return isinstance(error, InputNotFoundError) and (seen is None or seen.fingerprint != job.fingerprint)
 
     def _is_sealed_by_another(self, track: Track, job: work.Job) -> bool:
         try:
             return self._register.find_seal(track, job.fingerprint)
-        except OutboxError:
-            raise
-        except Error:
+        except (SealUnreadableError, UnsealableError):
             return False
 
     def _settle(self, track: Track, job: work.Job) -> None:
-        self._told.pop(track.name, None)
+        self._notes.forget(track.name)
         self._register.settle(track, job.fingerprint)
 
     def _note_failure(self, track: Track, text: str) -> None:

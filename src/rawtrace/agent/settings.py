@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rawtrace.agent.finish import Patience
 from rawtrace.agent.rows import Row
+
+_LOG = logging.getLogger("rawtrace.agent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +51,15 @@ class Event:
     name: str
     text: str
     row: Row | None = None
+
+
+def telling(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return a ``tell`` that never raises: a listener with a full disk must not end the agent."""
+
+    def tell_or_log(event: Event) -> None:
+        try:
+            tell(event)
+        except Exception as error:  # noqa: BLE001  whatever the listener's trouble is, sealing goes on
+            _LOG.warning("%s: %s could not be told: %s", event.name, event.what, error)
+
+    return tell_or_log

@@ -92,6 +92,10 @@ class WatchedFolder:
         """Return where the asset of that name lies."""
         return self.root / name
 
+    def kind(self, name: str) -> Kind:
+        """Tell whether an asset is a file or a folder that is sealed as one."""
+        return Kind.FOLDER if is_zarr(self.path(name)) else Kind.FILE
+
     def name_of(self, path: Path) -> str | None:
         """Return the asset that a path belongs to, or ``None`` if it belongs to none.
 
@@ -230,7 +234,7 @@ def is_zarr(path: Path) -> bool:
             return False
     except (OSError, ValueError):
         return False
-    return path.name.lower().endswith(_ZARR_SUFFIX) or any((path / marker).is_file() for marker in _ZARR_MARKERS)
+    return path.name.lower().endswith(_ZARR_SUFFIX) or any(_is_file(path / marker) for marker in _ZARR_MARKERS)
 
 
 def is_link(path: Path) -> bool:
@@ -258,7 +262,7 @@ def sidecar_of(path: Path, kind: Kind) -> Path:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name so long that no file can bear it
+    except OSError:  # a name so long that no file can bear it, or a folder that may not be entered
         return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rawtrace.errors import Error
+from rawtrace.errors import Error, from_os_error
 from rawtrace.sealing.finished import Fingerprint
 
 _MAX_SEAL_BYTES = 64 << 20
@@ -157,9 +158,13 @@ def do(job: Job, tools: Tools) -> Outcome:
 
 def sentence(error: BaseException) -> str:
     """Return what an error says for people, with its hint."""
+    if isinstance(error, OSError):
+        error = from_os_error(error, f"reading or writing {Path(str(error.filename)).name if error.filename else 'it'}")
     if isinstance(error, Error):
         return f"{error.message} ({error.hint})" if error.hint else error.message
-    return f"an unexpected error, which is a bug in rawtrace: {type(error).__name__}: {error}"
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f", {Path(one.filename).name} line {one.lineno}" for one in where)
+    return f"an unexpected error, which is a bug in rawtrace: {type(error).__name__}: {error}{place}"
 
 
 def unreadable_seal(error: Error) -> str:

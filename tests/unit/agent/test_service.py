@@ -219,8 +219,8 @@ def test_a_note_that_cannot_be_taken_away_is_read_once(world: Any, monkeypatch: 
         patch.setattr(Path, "unlink", refuse)
         service = world.service()
         world.now += 1
-        service._take_notes()
-        service._take_notes()
+        service._notes.take()
+        service._notes.take()
     world.pass_time(service, 5)
     assert sealed(world) == ["a.tif"]
 
@@ -324,10 +324,18 @@ def test_a_failure_is_named_and_tried_again_for_ever(world: Any, error: BaseExce
 
 def test_a_file_that_changes_while_it_is_sealed_waits_again(world: Any) -> None:
     world.write("a.tif")
-    world.errors = [ChangedWhileReadError("changed"), InputNotFoundError("gone for a moment")]
+    world.errors = [ChangedWhileReadError("changed")]
     service = world.service()
     world.pass_time(service, 6)
     assert world.row("a.tif").state is State.WAITING
+
+    def replace(path: Path) -> None:
+        path.write_bytes(b"written anew")
+        world.during = lambda path: None
+        msg = "gone for a moment"
+        raise InputNotFoundError(msg)
+
+    world.during = replace
     world.pass_time(service, 12)
     assert sealed(world) == ["a.tif"]
     assert [event.what for event in world.events] == ["sealed"]

@@ -20,6 +20,7 @@ from rawtrace.sealing import assertions, timestamp
 from rawtrace.sealing.assertions import ACQUISITION, ACTIONS, INPUTS, INSTRUMENT
 from rawtrace.sealing.envelope import LibraryWord
 from rawtrace.sealing.manifest import Manifest, Store
+from rawtrace.sealing.model import base_label
 from rawtrace.trust.anchors import Purpose, TrustList
 from rawtrace.trust.certificates import SignerKind, key_protection, name_of, pid_of, record_digest_of, signer_kind
 from rawtrace.trust.keys import Protection
@@ -31,6 +32,7 @@ from rawtrace.verification.findings import finding
 #: How far two clocks may be apart without a word about it.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 
+_SOURCE_TYPES = {term.casefold(): term for term in assertions.CAPTURES | assertions.DERIVED}
 _NO_PATH = frozenset({"no-path", "link-signature", "no-certificate", "unreadable-certificate"})
 _EXPIRED = ("-expired",)
 _EARLY = ("-not-yet-valid",)
@@ -125,12 +127,23 @@ def check_envelope(manifest: Manifest, word: LibraryWord | None) -> Iterator[Fin
         )
     if not manifest.problems and (word is None or not word.failures):
         yield finding("envelope-sound", "the signature holds and every statement is as it was signed")
+    yield from _check_redactions(manifest)
     for label, known in assertions.VERSIONS.items():
         stated = statement(manifest, label).get("version")
         if isinstance(stated, int) and stated > known:
             yield finding(
                 "statement-newer", f"{label} is of version {stated}, newer than this tool, which knows version {known}"
             )
+
+
+def _check_redactions(manifest: Manifest) -> Iterator[Finding]:
+    """Say what a later signer took out; where it named ancestors, the chain has a gap."""
+    for label in manifest.redacted:
+        if base_label(label).startswith("c2pa.ingredient") or base_label(label) == INPUTS:
+            message = f"a later signer took {label} out, so what this was made from is no longer named in full"
+            yield finding("ancestors-redacted", message)
+        else:
+            yield finding("statement-redacted", f"a later signer took {label} out")
 
 
 def check_certificate(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding]:
@@ -237,7 +250,10 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
         contradictions = tuple(_contradictions(instrument, leaf, kind))
         for message in contradictions:
             yield finding("statement-contradicts-certificate", message)
-        if not contradictions and not faults:
+        if kind is None:
+            message = "the seal says who signed it and as what, which the certificate does not say"
+            yield finding("statement-unbacked", message)
+        elif not contradictions and not faults:
             yield finding(
                 "statement-fits", f"the certificate allows what the seal states: {_stated(manifest) or 'nothing'}"
             )
@@ -252,13 +268,18 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
 
 
 def source_types(manifest: Manifest) -> tuple[str, ...]:
-    """Return every digital source type that the manifest states, without doubles."""
-    terms = [
-        assertions.source_type_term(str(step["digitalSourceType"]))
-        for step in actions(manifest)
-        if "digitalSourceType" in step
-    ]
-    return tuple(dict.fromkeys(terms))
+    """Return every digital source type that the manifest states, without doubles.
+
+    Terms that people would read as a known one are that one: ``.../DigitalCapture/`` is a capture.
+    """
+    stated = [str(step["digitalSourceType"]) for step in actions(manifest) if "digitalSourceType" in step]
+    return tuple(dict.fromkeys(_source_type(uri) for uri in stated))
+
+
+def _source_type(uri: str) -> str:
+    bare = uri.partition("#")[0].partition("?")[0].strip().rstrip("/")
+    term = assertions.source_type_term(bare).strip()
+    return _SOURCE_TYPES.get(term.casefold(), term)
 
 
 def actions(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
@@ -278,6 +299,9 @@ def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding
         0 if manifest.is_update else max(len(manifest.ingredients), len(inputs) if isinstance(inputs, list) else 0)
     )
     terms = source_types(manifest)
+    unknown = [term for term in terms if term.casefold() not in _SOURCE_TYPES]
+    if unknown and kind is not SignerKind.INSTRUMENT:
+        yield finding("source-type-unknown", f"the seal states a source type that is not known: {unknown[0]}")
     if manifest.is_update and not terms:
         return
     if kind in {None, SignerKind.SELF}:
@@ -288,6 +312,10 @@ def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding
             yield finding("signer-kind-unstated", "the certificate does not say what kind of signer it is for")
         return
     problems = {assertions.forbidden_statement(kind, term, parents=parents) for term in terms or ("",)} - {""}
+    if kind is SignerKind.INSTRUMENT and not manifest.is_update:
+        steps = sorted({str(step.get("action")) for step in actions(manifest)} - {"c2pa.created"})
+        if steps:
+            problems.add(f"an instrument's key seals captures only, but the seal names the step {steps[0]}")
     for problem in sorted(problems):
         yield finding("wrong-signer-kind", problem, evidence={"signer_kind": str(kind), "source_types": list(terms)})
 

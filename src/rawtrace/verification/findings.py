@@ -112,6 +112,12 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "please send such a seal to the rawtrace developers",
     ),
     FindingKind("statement-newer", _E, _NOTE, "a statement was written by a newer rawtrace and is shown as it is"),
+    FindingKind(
+        "statement-redacted",
+        _E,
+        _NOTE,
+        "a later signer took a statement out of this seal, as C2PA allows; what it said is not known",
+    ),
     FindingKind("bytes-unchanged", _C, _OK, "the bytes are those that were sealed"),
     FindingKind(
         "bytes-changed",
@@ -228,6 +234,13 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "an ancestor has no seal, so the chain ends there",
         "ask for the sealed original",
     ),
+    FindingKind(
+        "ancestors-redacted",
+        _A,
+        _OPEN,
+        "a later signer took out of a seal what its data was made from, so the chain has a gap",
+        "ask for the seal as it was first made",
+    ),
     FindingKind("ancestor-open", _A, _OPEN, "an ancestor's own seal leaves a question open"),
     FindingKind("ancestor-noted", _A, _NOTE, "an ancestor's own seal holds, with something to know"),
     FindingKind(
@@ -254,6 +267,18 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
     ),
     FindingKind(
         "statement-contradicts-certificate", _M, _REJ, "the seal and the signer's certificate name different things"
+    ),
+    FindingKind(
+        "statement-unbacked",
+        _M,
+        _OPEN,
+        "the seal says who signed it and as what, but the certificate is for no kind of signer, or for several",
+    ),
+    FindingKind(
+        "source-type-unknown",
+        _M,
+        _NOTE,
+        "the seal states a digital source type that this tool does not know; nothing follows from it",
     ),
     FindingKind(
         "statement-missing", _M, _NOTE, "the seal holds no rawtrace statements about instrument and acquisition"

@@ -29,6 +29,8 @@ _CBOR_TYPE, _JSON_TYPE, _UUID_TYPE = content_type(b"cbor"), content_type(b"json"
 _CLAIMS = {"c2pa.claim": 1, "c2pa.claim.v2": 2}
 _REDACTION = bytes.fromhex("caa98eee9d4df80e86ad4dffca263973")
 _MAX_PROBLEMS = 100
+#: The C2PA library takes time with the square of their number.
+MAX_ASSERTIONS = 1_500
 _MAX_MESSAGE = 300
 
 
@@ -204,6 +206,9 @@ def _listed(draft: Draft) -> dict[str, _Listed]:
 
 
 def _read_assertions(reading: Reading, draft: Draft, store: Box) -> None:
+    if len(store.children) > MAX_ASSERTIONS:
+        msg = f"a manifest of the seal holds {len(store.children)} assertions; at most {MAX_ASSERTIONS} are accepted"
+        raise SealUnreadableError(msg)
     listed = _listed(draft)
     present: set[str] = set()
     for box in store.children:

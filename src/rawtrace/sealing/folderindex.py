@@ -299,6 +299,9 @@ def _parse_line(raw: bytes, number: int) -> tuple[bytes, bytes]:
             msg = f"line {number} of the index has an escape that sha256sum does not write"
             raise MalformedError(msg)
         path = re.sub(rb"\\[\\nr]", lambda found: _ESCAPES[found.group()], path)
+    elif b"\r" in path:
+        msg = f"line {number} of the index holds a carriage return that is not escaped, or ends as lines do on Windows"
+        raise MalformedError(msg)
     return bytes.fromhex(digest.decode()), path
 
 

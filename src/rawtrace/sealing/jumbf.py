@@ -130,6 +130,26 @@ def parse(data: bytes) -> Box:
         stack.append(inner)
 
 
+def last_inside(data: bytes) -> bytes:
+    """Return the last superbox inside the outermost one, to be parsed alone; the others are passed over.
+
+    Raises
+    ------
+    SealUnreadableError
+        A box on the way is cut short or reaches out, or no superbox is inside.
+    """
+    _, position, end = _header(data, 0, len(data))
+    last: tuple[int, int] | None = None
+    while position < end:
+        kind, _, stop = _header(data, position, end)
+        last = (position, stop) if kind == SUPERBOX else last
+        position = stop
+    if last is None:
+        msg = "the seal holds no superbox"
+        raise SealUnreadableError(msg)
+    return data[slice(*last)]
+
+
 def _header(data: bytes, start: int, limit: int) -> tuple[bytes, int, int]:
     """Return type, offset behind the header and offset behind the box."""
     if limit - start < 8:

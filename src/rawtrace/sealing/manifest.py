@@ -12,7 +12,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from rawtrace.errors import InputNotFoundError, SealUnreadableError
+from rawtrace.errors import SealUnreadableError
+from rawtrace.sealing.binding import require_regular
 from rawtrace.sealing.cose import Signature
 from rawtrace.sealing.draft import Draft, Reading, read_manifest
 from rawtrace.sealing.ingredients import (
@@ -41,14 +42,12 @@ def read_sidecar(path: Path) -> bytes:
 
     Raises
     ------
-    InputNotFoundError, SealUnreadableError
+    InputNotFoundError, UnreadableError, SealUnreadableError
     """
+    require_regular(path)
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        msg = f"{path} does not exist"
-        raise InputNotFoundError(msg) from error
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}"
         raise SealUnreadableError(msg) from error

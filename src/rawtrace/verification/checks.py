@@ -8,7 +8,7 @@ evidence among others and never the verdict.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from rawtrace.sealing.model import base_label
 from rawtrace.trust.anchors import Purpose, TrustList
 from rawtrace.trust.certificates import SignerKind, key_protection, name_of, pid_of, record_digest_of, signer_kind
 from rawtrace.trust.keys import Protection
-from rawtrace.trust.path import PathResult, PathValidator
+from rawtrace.trust.path import PathProblem, PathResult, PathValidator
 from rawtrace.trust.status import Standing, StatusReader
 from rawtrace.verification.evidence import plain, statement
 from rawtrace.verification.findings import finding
@@ -66,7 +66,13 @@ class Verifier:
     def validate_stamp(self, chain: Sequence[x509.Certificate], at: datetime) -> PathResult:
         """Validate the path of a time-stamping authority."""
         ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
-        return self.paths.validate(ders, at=at, purpose=Purpose.TIMESTAMP)
+        path = self.paths.validate(ders, at=at, purpose=Purpose.TIMESTAMP)
+        standing, _ = self.statuses.standing(path.chain, claimed_at=at, trusted_at=None)
+        if standing in {Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED_AFTER}:
+            return path
+        # Whoever has the key of a time-stamping authority stamps any time.
+        problem = PathProblem("revoked", f"its certificate is {standing.words}")
+        return replace(path, problems=(*path.problems, problem))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

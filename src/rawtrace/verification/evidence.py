@@ -5,6 +5,7 @@ Evidence is gathered once; the checks look at nothing but it.
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from rawtrace.errors import Error, InputNotFoundError, SealUnreadableError
+from rawtrace.errors import Error, InputNotFoundError, SealUnreadableError, from_os_error
 from rawtrace.report import Finding
 from rawtrace.sealing import binding, embedded, folderindex, manifest
-from rawtrace.sealing.assertions import HASH_DATA
+from rawtrace.sealing.assertions import ACQUISITION, HASH_DATA
 from rawtrace.sealing.manifest import Assertion, Manifest, Store
 from rawtrace.verification.findings import finding
 
@@ -82,8 +83,11 @@ def discover(path: Path) -> Evidence:
         folder = path.with_name(path.name.removesuffix(folderindex.INDEX_SUFFIX))
         if folder.is_dir():
             return _discover_beside(folder, path, Form.FOLDER)
+    gone = _discover_without_folder(path)
+    if gone is not None:
+        return gone
     binding.require_regular(path)
-    if binding.sidecar_of(path).exists():
+    if _is_there(binding.sidecar_of(path)):
         return _discover_beside(path, path, Form.SIDECAR)
     return _discover_inside(path)
 
@@ -131,9 +135,30 @@ def _asset_of(path: Path) -> Path:
     raise InputNotFoundError(msg, hint="put both into one folder and name the data")
 
 
+def _discover_without_folder(path: Path) -> Evidence | None:
+    """Find the seal of a folder that is gone, named itself or by its index: an index alone proves nothing."""
+    folder = path.with_name(path.name.removesuffix(folderindex.INDEX_SUFFIX))
+    index = folderindex.index_of(folder)
+    if (path == folder and path.exists()) or not _is_there(binding.sidecar_of(index)):
+        return None
+    found = _discover_beside(folder, index, Form.FOLDER)
+    bound = found.store.bound_manifest() if found.store else None
+    return found if bound is not None and statement(bound, ACQUISITION).get("kind") == "folder" else None
+
+
+def _is_there(sidecar: Path) -> bool:
+    """Whether a sidecar is there; a name that leaves no room for its suffix has none."""
+    try:
+        return sidecar.exists()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise from_os_error(error, f"reading {sidecar}") from error
+
+
 def _discover_beside(path: Path, named: Path, form: Form) -> Evidence:
     sidecar = binding.sidecar_of(named)
-    if not sidecar.exists():
+    if not _is_there(sidecar):
         return Evidence(path=path, named=named, form=form, findings=(_missing(path, form),))
     try:
         raw = manifest.read_sidecar(sidecar)

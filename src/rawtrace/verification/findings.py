@@ -13,6 +13,9 @@ from typing import Any
 
 from rawtrace.report import Finding, Outcome
 
+#: Characters of one sentence; names out of a seal are of any length.
+MAX_MESSAGE = 2_000
+
 
 class Step(IntEnum):
     """The numbered steps of ``docs/spec/verification.md``."""
@@ -324,7 +327,7 @@ def finding(identifier: str, message: str, *, subject: str = "", evidence: Mappi
         id=identifier,
         step=int(kind.step),
         outcome=kind.outcome,
-        message=message,
+        message=message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…",
         subject=subject,
         hint=kind.hint,
         evidence=evidence or {},

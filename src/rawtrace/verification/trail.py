@@ -14,17 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from rawtrace import durable
 from rawtrace.errors import Error
-from rawtrace.progress import SILENT
 from rawtrace.report import ChainLink, Finding, SealFacts, Verdict, verdict_of
-from rawtrace.sealing import binding, datahash, folderindex
+from rawtrace.sealing import binding, datahash, folderindex, jumbf
 from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
-from rawtrace.sealing.manifest import Manifest, Store, read_sidecar, read_store
+from rawtrace.sealing.manifest import Manifest, Store, read_sidecar
 from rawtrace.trust.certificates import name_of, signer_kind
 from rawtrace.verification import checks
 from rawtrace.verification.checks import SignerEvidence, Verifier
-from rawtrace.verification.content import check_content
-from rawtrace.verification.evidence import Evidence, data_hashes, discover, plain, statement
+from rawtrace.verification.evidence import Evidence, data_hashes, plain, statement
 from rawtrace.verification.findings import finding
 from rawtrace.verification.policy import Policy
 
@@ -65,7 +64,7 @@ def follow(
     store = evidence.store
     if store is None:
         return Trail((), (asset,))
-    places = (evidence.named.parent, *originals)
+    files = _Files((evidence.named.parent, *originals), store)
     findings: list[Finding] = []
     links: dict[str, ChainLink] = {asset.key: asset}
     parents: dict[str, list[str]] = {}
@@ -88,7 +87,7 @@ def follow(
                 pending.clear()
                 break
             parent = store.manifests.get(item.target)
-            link, found = _check_one(parent_key, item, parent, store, places, verifier, policy)
+            link, found = _check_one(parent_key, item, parent, store, files, verifier, policy)
             links[parent_key] = link
             findings += found
             if parent is not None:
@@ -126,18 +125,22 @@ def _inputs_of(manifest: Manifest) -> Iterator[_Input]:
     """Pair each C2PA ingredient with the content hash that our own statement gives for it."""
     stated = statement(manifest, INPUTS).get("inputs")
     items = [item for item in stated if isinstance(item, dict)] if isinstance(stated, list) else []
-    unused = list(items)
+    waiting: dict[tuple[str, str], deque[int]] = {}
+    for number, item in enumerate(items):
+        title, label = item.get("title"), _seal_of(item).get("label", "")
+        if isinstance(title, str) and isinstance(label, str):
+            waiting.setdefault((title, label), deque()).append(number)
+    used: set[int] = set()
     for ingredient in manifest.ingredients:
-        match = next((item for item in unused if _belongs(item, ingredient.title, ingredient.target)), None)
+        matches = waiting.get((ingredient.title, ingredient.target))
+        match = matches.popleft() if matches else None
         if match is not None:
-            unused.remove(match)
-        yield _input(match or {}, ingredient.title, ingredient.relationship, ingredient.target)
-    for item in unused:
-        yield _input(item, str(item.get("title", "")), str(item.get("relationship", "")), "")
-
-
-def _belongs(item: Mapping[str, Any], title: str, target: str) -> bool:
-    return item.get("title") == title and _seal_of(item).get("label", "") == target
+            used.add(match)
+        stated_of_it = {} if match is None else items[match]
+        yield _input(stated_of_it, ingredient.title, ingredient.relationship, ingredient.target)
+    for number, item in enumerate(items):
+        if number not in used:
+            yield _input(item, str(item.get("title", "")), str(item.get("relationship", "")), "")
 
 
 def _seal_of(item: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -160,12 +163,12 @@ def _check_one(
     item: _Input,
     parent: Manifest | None,
     store: Store,
-    places: Sequence[Path],
+    files: _Files,
     verifier: Verifier,
     policy: Policy,
 ) -> tuple[ChainLink, list[Finding]]:
     findings: list[Finding] = []
-    file = _find_file(item, parent, places)
+    file = _find_file(item, parent, files)
     own: list[Finding] = []
     seal: SealFacts | None = None
     if parent is None:
@@ -201,7 +204,6 @@ def _check_one(
     return link, findings
 
 
-_NOT_THE_SAME = frozenset({Verdict.ALTERED, Verdict.REJECTED})
 _ABOUT_THE_NODE = frozenset({"ancestor-altered", "ancestor-mismatch"})
 
 
@@ -212,21 +214,41 @@ class _File:
     path: Path
     same: bool
     sealed_alike: bool
-    findings: tuple[Finding, ...] = ()
 
 
-def _find_file(item: _Input, parent: Manifest | None, places: Sequence[Path]) -> _File | None:
+class _Files:
+    """Where ancestors' files may lie, and the digests of those that were looked at, each made once."""
+
+    __slots__ = ("_known", "_store", "places")
+
+    def __init__(self, places: Sequence[Path], store: Store) -> None:
+        self.places = places
+        self._store = store
+        self._known: dict[Path, str] = {}
+
+    def sha256_of(self, path: Path) -> str:
+        """Return the SHA-256 of a file, hexadecimal."""
+        if path not in self._known:
+            self._known[path] = binding.bind_file(path).sha256.hex()
+        return self._known[path]
+
+    def bound_of(self, parent: Manifest | None) -> Manifest | None:
+        """Return the manifest that binds an ancestor's bytes: its own or, for an update, the one it updates."""
+        return replace(self._store, active=parent.label).bound_manifest() if parent is not None else None
+
+
+def _find_file(item: _Input, parent: Manifest | None, files: _Files) -> _File | None:
     """Look for an ancestor's file by its name; a name from a seal never leads out of a folder."""
     name = item.title
     if not name or PurePath(name).name != name or "\\" in name or "\0" in name or ":" in name or name in {".", ".."}:
         return None
     best: _File | None = None
-    for place in places:
+    for place in files.places:
         candidate = place / name
         try:
             if not candidate.is_file():
                 continue
-            found = _compare(candidate, item, parent)
+            found = _compare(candidate, item, parent, files)
         except (Error, OSError, ValueError):
             continue
         if found is None or found.same:
@@ -236,33 +258,42 @@ def _find_file(item: _Input, parent: Manifest | None, places: Sequence[Path]) ->
     return best
 
 
-def _compare(candidate: Path, item: _Input, parent: Manifest | None) -> _File | None:
-    """Compare a file that bears an ancestor's name; ``None`` for an index that lies there without its folder."""
-    alike = False
-    sidecar = binding.sidecar_of(candidate)
-    if parent is not None and sidecar.is_file():
-        try:
-            beside = read_store(read_sidecar(sidecar)).active_manifest
-            alike = beside.label == parent.label and beside.claim_sha256 == parent.claim_sha256
-        except Error:
-            alike = False
-    if alike:
-        checked = tuple(check_content(discover(candidate), progress=SILENT))
-        if any(one.id == "folder-missing" for one in checked):
+def _compare(candidate: Path, item: _Input, parent: Manifest | None, files: _Files) -> _File | None:
+    """Compare a file that bears an ancestor's name; ``None`` for an index that lies there without its folder.
+
+    What counts is the ancestor's manifest inside the asset's own seal: a seal beside the file
+    may have been changed together with it, and only tells whether the file claims to be the one.
+    """
+    bound = files.bound_of(parent)
+    alike = parent is not None and _bears_seal(candidate, parent)
+    wanted = _sealed_sha256(bound) or item.sha256
+    same = bool(wanted) and files.sha256_of(candidate) == wanted
+    if same and bound is not None and statement(bound, ACQUISITION).get("kind") == "folder":
+        folder = candidate.with_name(candidate.name.removesuffix(folderindex.INDEX_SUFFIX))
+        if not folder.is_dir():
             return None
-        found = tuple(one for one in checked if one.outcome.verdict in _NOT_THE_SAME)
-        return _File(candidate, not found, alike, found)
-    wanted = item.sha256 or _sealed_sha256(parent)
-    same = bool(wanted) and binding.bind_file(candidate).sha256.hex() == wanted
-    if same and parent is not None and statement(parent, ACQUISITION).get("kind") == "folder":
-        same = _folder_same(candidate)
+        same = _folder_same(candidate, folder)
     return _File(candidate, same, alike)
 
 
-def _folder_same(index: Path) -> bool:
-    """Whether the folder beside an index is what the index says."""
-    folder = index.with_name(index.name.removesuffix(folderindex.INDEX_SUFFIX))
-    return folder.is_dir() and not folderindex.compare_folder(folder, folderindex.parse_index(index.read_bytes())).any()
+def _bears_seal(candidate: Path, parent: Manifest) -> bool:
+    """Whether the seal beside a file is, by label and claim, an ancestor's.
+
+    Boxes are looked at and nothing is verified, for in a long chain every seal holds all older ones.
+    """
+    try:
+        data = jumbf.last_inside(read_sidecar(binding.sidecar_of(candidate)))
+        active = jumbf.parse(data)
+    except Error:
+        return False
+    claims = [box.children[0] for box in active.superboxes() if box.label.startswith("c2pa.claim") and box.children]
+    return active.label == parent.label and [data[box.body : box.end] for box in claims] == [parent.claim_bytes]
+
+
+def _folder_same(index: Path, folder: Path) -> bool:
+    """Whether a folder is what its index says."""
+    indexed = folderindex.parse_index(durable.read_bounded(index, limit=folderindex.MAX_INDEX_BYTES))
+    return not folderindex.compare_folder(folder, indexed).any()
 
 
 def _sealed_sha256(parent: Manifest | None) -> str:
@@ -314,9 +345,8 @@ def _check_file(item: _Input, parent: Manifest, file: _File | None) -> Iterator[
     elif file.same:
         yield finding("ancestor-file-good", f"the file of {item.title} is at hand and is as it was sealed")
     elif file.sealed_alike:
-        why = f": {file.findings[0].message}" if file.findings else ""
         yield finding(
-            "ancestor-altered", f"the file of {item.title} lies beside with its seal and is not what was sealed{why}"
+            "ancestor-altered", f"the file of {item.title} lies beside with its seal and is not what was sealed"
         )
     else:
         yield finding(

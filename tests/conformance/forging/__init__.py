@@ -1,0 +1,1 @@
+"""Makes the files of the conformance cases; ``forge.py`` is its command."""

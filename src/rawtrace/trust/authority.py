@@ -22,19 +22,13 @@ The key in ``root/`` is needed by ``create_authority`` only. Take the folder
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import NameOID
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import CertificateError, MalformedError
+from rawtrace.errors import CertificateError
 from rawtrace.trust import certificates, identifiers, instruments, keys, profiles, register, staging
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.authorityfolder import (
@@ -49,10 +43,12 @@ from rawtrace.trust.authorityfolder import (
     write_list,
 )
 from rawtrace.trust.certificates import SignerKind
-from rawtrace.trust.keys import Algorithm, Protection, SigningKey
+from rawtrace.trust.certrequest import MAX_REQUEST_BYTES, Request, make_request, read_request, write_request
+from rawtrace.trust.keys import Algorithm
 from rawtrace.trust.pkcs11 import TokenOptions
 
 __all__ = [
+    "MAX_REQUEST_BYTES",
     "REASONS",
     "TRUST_LIST_FILE",
     "Authority",
@@ -67,8 +63,6 @@ __all__ = [
     "write_request",
 ]
 
-REQUEST_SCHEMA = "urn:rawtrace:schema:certificate-request:1"
-MAX_REQUEST_BYTES = 131_072
 REASONS = (
     "keyCompromise",
     "affiliationChanged",
@@ -79,24 +73,6 @@ REASONS = (
 )
 #: Reasons that can cast doubt on seals made before the revocation.
 _DOUBTFUL = frozenset({"keyCompromise", "privilegeWithdrawn", "unspecified"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What somebody wants certified; ``make_request`` makes it.
-
-    Attributes
-    ----------
-    csr : x509.CertificateSigningRequest
-        Proves that the sender holds the private key; its subject counts for nothing.
-    protection : Protection
-        As the sender says: the authority's own staff must see the token to know it.
-    """
-
-    kind: SignerKind
-    record: Mapping[str, Any]
-    csr: x509.CertificateSigningRequest
-    protection: Protection
 
 
 def create_authority(
@@ -171,56 +147,22 @@ def create_authority(
     return open_authority(folder)
 
 
-def make_request(kind: SignerKind, record: Mapping[str, Any], key: SigningKey) -> Request:
-    """Ask for a certificate: the record, and proof that ``key`` is at hand."""
-    private = key.issuing_key()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, record["name"])])
-    csr = (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(subject)
-        .sign(private, None if isinstance(private, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-    )
-    return Request(kind=kind, record=record, csr=csr, protection=key.protection)
-
-
-def write_request(request: Request) -> bytes:
-    """Write a request as a file to carry to an authority; it holds no secret."""
-    return strictjson.dumps(
-        {
-            "schema": REQUEST_SCHEMA,
-            "kind": request.kind.value,
-            "protection": request.protection.value,
-            "record": dict(request.record),
-            "csr": request.csr.public_bytes(serialization.Encoding.PEM).decode("ascii"),
-        }
-    )
-
-
-def read_request(data: bytes, *, what: str) -> Request:
-    """Read a request that somebody handed in; ``issue`` checks it.
-
-    Raises
-    ------
-    LimitError, MalformedError, IdentityRecordError
-    """
-    value = strictjson.loads(data, what=what, max_bytes=MAX_REQUEST_BYTES)
-    try:
-        if value["schema"] != REQUEST_SCHEMA:
-            raise ValueError(value["schema"])
-        kind = SignerKind(value["kind"])
-        protection = Protection(value["protection"])
-        csr = x509.load_pem_x509_csr(value["csr"].encode("ascii"))
-    except (KeyError, TypeError, ValueError, AttributeError, x509.InvalidVersion) as error:
-        msg = f"{what} is not a request for a certificate of the version that this rawtrace knows"
-        raise MalformedError(msg, hint="make one: rawtrace instrument request DIR FILE") from error
-    instruments.check_record(value.get("record"), kind)
-    return Request(kind=kind, record=value["record"], csr=csr, protection=protection)
-
-
 def issue(
-    folder: Path, request: Request, *, days: int | None = None, now: datetime | None = None
+    folder: Path,
+    request: Request,
+    *,
+    renews: x509.Certificate | None = None,
+    days: int | None = None,
+    now: datetime | None = None,
 ) -> tuple[x509.Certificate, ...]:
     """Certify an instrument, a workstation or a repository; also renews.
+
+    Parameters
+    ----------
+    renews : x509.Certificate, optional
+        The certificate that the same identity has had until now, whose key was
+        at hand when it was opened. Without it a PID that is certified for one
+        key is not certified for another.
 
     Returns
     -------
@@ -230,8 +172,9 @@ def issue(
     Raises
     ------
     CertificateError
-        The PID belongs to another kind of signer or lies outside the
-        authority's name space, the key is another signer's or was compromised.
+        The PID belongs to another signer, with a key of its own or of another
+        kind, or lies outside the authority's name space; the key is another
+        signer's or was compromised.
     IdentityRecordError, KeyUnavailableError, UnwritableError
     """
     at = _at(now)
@@ -240,6 +183,7 @@ def issue(
     with staging.exclusive(folder):
         issuer_key, list_key = issuing_key(authority), operator_key(authority)
         _check_request(authority, request)
+        _check_one_instrument(authority, request, renews, at)
         facts = instruments.summary(request.record)
         leaf = profiles.issue_leaf(
             profiles.Leaf(
@@ -364,6 +308,32 @@ def _check_request(authority: Authority, request: Request) -> None:
         if item.serial in compromised:
             msg = f"the key of {pid} was revoked as compromised; expected a new key"
             raise CertificateError(msg, hint="renew with --new-key")
+
+
+def _check_one_instrument(
+    authority: Authority, request: Request, renews: x509.Certificate | None, at: datetime
+) -> None:
+    """Refuse a second key for a PID, unless the first is at hand, revoked or run out."""
+    pid = instruments.summary(request.record)["pid"]
+    revoked = {record.serial for record in register.statuses(authority.folder)}
+    standing = [
+        item
+        for item in register.issued(authority.folder)
+        if item.pid == pid and item.serial not in revoked and item.not_after >= at
+    ]
+    at_hand = [request.csr.public_key()] + ([renews.public_key()] if renews is not None else [])
+    keys_at_hand = {register.key_sha256(public) for public in at_hand}
+    if standing and not any(item.key_sha256 in keys_at_hand for item in standing):
+        last = standing[-1]
+        msg = (
+            f"{pid} is certified until {last.not_after:%Y-%m-%d} for {last.name}, with another key; "
+            "one PID is one instrument"
+        )
+        hint = (
+            "give this one a PID of its own; if it is the same one and its key is lost, revoke that first: "
+            f"rawtrace authority revoke {authority.folder} --pid {pid} --reason superseded"
+        )
+        raise CertificateError(msg, hint=hint)
 
 
 def _check_revocation(reason: str, compromised_from: datetime | None, at: datetime) -> None:

@@ -130,7 +130,7 @@ def renew_identity(
             making = staging.new_key(staged, old.key.algorithm, _token_of(folder)) if new_key else None
             key = stack.enter_context(making) if making is not None else old.key
             durable.write_new(staged / RECORD_FILES[old.role], instruments.record_bytes(record))
-            chain = _certify(old.role, record, key, authority, now)
+            chain = _certify(old.role, record, key, authority, now, renews=old.leaf)
             durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
             _keep(folder, old)
             staged.rename(folder / NEXT)
@@ -192,10 +192,16 @@ def _staged(folder: Path) -> Path:
 
 
 def _certify(
-    kind: SignerKind, record: Mapping[str, Any], key: SigningKey, authority: Path | None, now: datetime | None
+    kind: SignerKind,
+    record: Mapping[str, Any],
+    key: SigningKey,
+    authority: Path | None,
+    now: datetime | None,
+    *,
+    renews: x509.Certificate | None = None,
 ) -> tuple[x509.Certificate, ...]:
     if authority is not None:
-        return authorities.issue(authority, authorities.make_request(kind, record, key), now=now)
+        return authorities.issue(authority, authorities.make_request(kind, record, key), renews=renews, now=now)
     facts = instruments.summary(record)
     leaf = profiles.Leaf(
         kind=SignerKind.SELF,

@@ -89,6 +89,43 @@ def test_one_key_is_one_signer(folder: Path) -> None:
         authorities.issue(folder, request(SignerKind.WORKSTATION, key))
 
 
+def test_one_pid_is_one_key(folder: Path) -> None:
+    pid = "https://hdl.handle.net/20.500.12345/abc"
+    key = keys.generate(Algorithm.ED25519)
+    (first, _) = authorities.issue(folder, request(INSTRUMENT, key, pid=pid))
+    other = request(pid="hdl:20.500.12345/abc")
+    with pytest.raises(CertificateError, match="one PID is one instrument") as refused:
+        authorities.issue(folder, other)
+    assert "--reason superseded" in refused.value.hint
+    # A certificate of some other identity, or of nobody's making here, proves nothing.
+    (stranger, _) = authorities.issue(folder, request())
+    with pytest.raises(CertificateError, match="one PID is one instrument"):
+        authorities.issue(folder, other, renews=stranger)
+    assert len(register.issued(folder)) == 2
+    # The same key, or the holder of the certificate, may have another.
+    authorities.issue(folder, request(INSTRUMENT, key, pid=pid))
+    authorities.issue(folder, other, renews=first)
+    authorities.issue(folder, other)
+
+
+@pytest.mark.parametrize("reason", ["superseded", "keyCompromise"])
+def test_a_pid_whose_certificates_are_revoked_can_have_a_new_key(folder: Path, reason: str) -> None:
+    pid = "https://hdl.handle.net/20.500.12345/abc"
+    for _ in range(2):
+        authorities.issue(folder, request(pid=pid))
+        with pytest.raises(CertificateError, match="one PID is one instrument"):
+            authorities.issue(folder, request(pid=pid))
+        authorities.revoke(folder, pid=pid, reason=reason)
+
+
+def test_a_pid_whose_certificate_has_run_out_can_have_a_new_key(folder: Path) -> None:
+    pid = "https://hdl.handle.net/20.500.12345/abc"
+    authorities.issue(folder, request(pid=pid), days=10, now=NOW)
+    with pytest.raises(CertificateError, match="one PID is one instrument"):
+        authorities.issue(folder, request(pid=pid), now=NOW + timedelta(days=9))
+    assert authorities.issue(folder, request(pid=pid), now=NOW + timedelta(days=11))
+
+
 def test_a_key_that_was_compromised_is_never_certified_again(folder: Path) -> None:
     key = keys.generate(Algorithm.ED25519)
     asked = request(INSTRUMENT, key)

@@ -211,6 +211,17 @@ def test_renewal_can_change_key_and_place(tmp_path: Path, other_authority: Path)
         assert (old.folder / "key.pem").stat().st_mode & 0o777 == 0o600
 
 
+def test_renewal_can_change_the_key_again_and_again(tmp_path: Path, other_authority: Path) -> None:
+    made = identity.create_identity(tmp_path / "scope", INSTRUMENT, record(), authority=other_authority)
+    for new_key in (True, True, False):
+        identity.renew_identity(made.folder, authority=other_authority, new_key=new_key)
+    assert len({item.key_sha256 for item in register.issued(other_authority)}) == 3
+    pid = instruments.summary(made.record)["pid"]
+    with pytest.raises(CertificateError, match="one PID is one instrument"):
+        identity.create_identity(tmp_path / "twin", INSTRUMENT, record(pid=pid), authority=other_authority)
+    assert not (tmp_path / "twin").exists()
+
+
 def test_renewal_certifies_what_was_self_certified(tmp_path: Path, other_authority: Path) -> None:
     old = identity.create_identity(tmp_path / "w", WORKSTATION, record(WORKSTATION))
     assert identity.renew_identity(old.folder).kind is SignerKind.SELF

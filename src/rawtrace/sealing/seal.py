@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace import durable
-from rawtrace.errors import AlreadyExistsError, EnvelopeError, UnsealableError
+from rawtrace.errors import AlreadyExistsError, EnvelopeError, Error, UnsealableError
 from rawtrace.image.metadata import harvest, media_type
 from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
-from rawtrace.sealing import assertions, binding, envelope, folderindex, manifest, statements
+from rawtrace.sealing import assertions, binding, embedded, envelope, folderindex, leftovers, manifest, statements
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.statements import Subject, Superseded
-from rawtrace.trust.signer import Identity
+from rawtrace.trust.signer import Identity, check_current
 
 _EMBEDDABLE = frozenset({"image/png", "image/jpeg"})
 #: The C2PA library holds the whole file in memory while it embeds.
@@ -132,9 +132,12 @@ def seal(
 
     Raises
     ------
+    CertificateError
+        The signer's certificate has run out, or its time has not come.
     ForbiddenSealError, AlreadyExistsError, ChangedWhileReadError, UnsealableError,
-    InputNotFoundError, UnreadableError, UnwritableError, EnvelopeError
+    InputNotFoundError, UnreadableError, UnwritableError, EnvelopeError, KeyUnavailableError
     """
+    check_current(signer)
     path = _asset_path(path)
     term = assertions.decide_source_type(signer.role, source_type, parents=len(parents))
     if embed:
@@ -173,7 +176,7 @@ def sealed_copy_of(path: Path) -> Path:
 
 
 def _asset_path(path: Path) -> Path:
-    path = path if path.name and path.name != ".." else path.resolve()
+    path = binding.with_name(path)
     if not path.is_dir():
         binding.require_regular(path)
     if path.name.endswith(_OWN_SUFFIXES):
@@ -252,31 +255,45 @@ def _publish(
 ) -> Path | None:
     """Write companion, index and seal; the seal last, since it is what makes the others mean something."""
     metadata = binding.companion_of(content.named) if companion is not None else None
-    if supersede:
-        for old in (sidecar, content.named if content.index else None, metadata):
-            if old is not None and old.exists():
-                durable.move_aside(old, _free_aside(old, content.named))
     written: list[Path] = []
+    moved: list[tuple[Path, Path]] = []
     try:
+        if supersede:
+            for old in (sidecar, content.named if content.index else None, metadata):
+                if old is not None and old.exists():
+                    aside = _free_aside(old, content.named)
+                    durable.move_aside(old, aside)
+                    moved.append((old, aside))
         if metadata is not None and companion is not None:
+            _move_leftover(metadata, leftovers.move_companion_aside(metadata, companion), moved)
             _write_or_reuse(metadata, companion, written)
         if content.index is not None:
+            _move_leftover(content.named, leftovers.move_index_aside(content.named, content.index.data), moved)
             _write_or_reuse(content.named, content.index.data, written)
         durable.write_new(sidecar, store)
-    except BaseException:
-        if not sidecar.exists():
+    except BaseException as error:
+        # A seal that came in between belongs to what lay there before; one of our own needs what we wrote.
+        if not sidecar.exists() or (isinstance(error, AlreadyExistsError) and not supersede):
             for path in written:
                 with contextlib.suppress(OSError):
                     path.unlink()
+            # The seal comes back last: without it the others mean nothing.
+            for old, aside in reversed(moved):
+                with contextlib.suppress(Error):
+                    durable.move_aside(aside, old)
         raise
     return metadata
 
 
+def _move_leftover(path: Path, aside: Path | None, moved: list[tuple[Path, Path]]) -> None:
+    if aside is not None:
+        moved.append((path, aside))
+
+
 def _write_or_reuse(path: Path, data: bytes, written: list[Path]) -> None:
     """Write a file, or accept the equal one that an interrupted run left behind."""
-    with contextlib.suppress(OSError):
-        if path.stat().st_size == len(data) and path.read_bytes() == data:
-            return
+    if leftovers.lies_there(path, data):
+        return
     durable.write_new(path, data)
     written.append(path)
 
@@ -306,6 +323,12 @@ def _glob_safe(name: str) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in name)
 
 
+def _same_file(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return False
+
+
 def _seal_embedded(path: Path, request: _Request, parents: Sequence[Path], progress: Progress) -> Seal:
     target = sealed_copy_of(path)
     if target.exists():
@@ -316,6 +339,9 @@ def _seal_embedded(path: Path, request: _Request, parents: Sequence[Path], progr
         msg = f"{path} is neither PNG nor JPEG, the two formats that a seal is embedded into"
         raise UnsealableError(msg, hint="leave --embed out: the seal then lies beside the file")
     bound = binding.bind_file(path, progress=progress)
+    if embedded.embedded_store(path) is not None and not any(_same_file(path, parent) for parent in parents):
+        msg = f"{path} holds a seal already, which the new one would take the place of"
+        raise UnsealableError(msg, hint=f"name it as what this is made from: --parent {path}")
     if bound.size > MAX_EMBED_BYTES:
         msg = f"{path} is {bound.size} bytes; a seal is embedded into files of at most {MAX_EMBED_BYTES}"
         raise UnsealableError(msg, hint="leave --embed out: the seal then lies beside the file")

@@ -35,9 +35,9 @@ def need(toolbox: programs.Toolbox) -> Any:
     def check(program: str) -> None:
         reason = toolbox.missing(program)
         if reason and os.environ.get("INTEROP_STRICT"):
-            pytest.fail(f"{NOT_RUN}{reason}")
+            pytest.fail(f"{NOT_RUN}{program}: {reason}")
         if reason:
-            pytest.skip(f"{NOT_RUN}{reason}")
+            pytest.skip(f"{NOT_RUN}{program}: {reason}")
 
     return check
 

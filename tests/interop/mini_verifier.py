@@ -65,6 +65,8 @@ def embedded(data):  # rule 20
     at = 8 if png else 2
     while data[at + 4 : at + 8] != b"IEND" if png else data[at + 1] != 0xDA:
         end = at + 12 + number(data[at : at + 4]) if png else at + 2 + number(data[at + 2 : at + 4])
+        if end > len(data):
+            raise ValueError
         if data[at + 4 : at + 8] == b"caBX" if png else (data[at + 1], data[at + 4 : at + 6]) == (0xEB, b"JP"):
             if ranges and (png or ranges[0][1] != at):
                 raise ValueError
@@ -75,7 +77,8 @@ def embedded(data):  # rule 20
 
 
 def check(data, store, ranges):
-    manifests = {box.label: box for box in Super(next(boxes(store))[1]).supers}
+    ((_, top),) = boxes(store)  # rule 4
+    manifests = {box.label: box for box in Super(top).supers}
     pending, binds, problems = [list(manifests)[-1]], True, []
     for manifest in map(manifests.__getitem__, pending):  # the active one, then all that it leads to
         part = {box.type: box for box in manifest.supers}

@@ -112,3 +112,11 @@ def test_small_reader_runs_where_rawtrace_cannot_be_imported(made) -> None:
         command = [sys.executable, "-c", run, f"{script}", f"{case.named}", f"{case.sidecar}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (done.stdout, done.stderr, done.returncode) == (f"{word}\n", "", word != "sound")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8", b"\xff\xd8\xff\xeb\0\x0cJP\0\1", b"\0" * 64])
+def test_small_reader_ends_on_files_that_end_early(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    assert mini_verifier(path, None).startswith("unreadable: ")
+    assert mini_verifier(path, path).startswith("unreadable: ")

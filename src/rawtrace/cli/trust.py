@@ -39,8 +39,9 @@ def trust() -> None:
 @trust.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--unsigned", is_flag=True, help="Also take lists that nobody signed.")
+@click.option("--same-name", is_flag=True, help="Also take a list named like one of another operator.")
 @_json_option
-def add(sources: tuple[str, ...], *, unsigned: bool, as_json: bool) -> None:
+def add(sources: tuple[str, ...], *, unsigned: bool, same_name: bool, as_json: bool) -> None:
     """Accept the trust lists of a SOURCE, and remember where they came from.
 
     \b
@@ -56,8 +57,11 @@ def add(sources: tuple[str, ...], *, unsigned: bool, as_json: bool) -> None:
     With --unsigned you vouch for the list yourself: nothing shows who wrote it
     or that nobody changed it, and `trust update` will believe whatever lies in
     the same place later. Reports say that the list was unsigned.
+
+    Anybody can give a list any name. One named like a list of another operator
+    is taken with --same-name only, after you have compared the fingerprints.
     """
-    changes = truststore.add(*sources, unsigned=unsigned)
+    changes = truststore.add(*sources, unsigned=unsigned, same_name=same_name)
     output.emit(_changes_json(changes), as_json=as_json, text=_changes_text(changes))
 
 
@@ -151,8 +155,10 @@ def _changes_text(changes: tuple[Change, ...]) -> str:
         lines.append(f"{change.outcome}: {change.name or change.id}")
         if change.message:
             lines.append(f"  {_plain(change.message)}")
-        if change.trust_list and change.outcome is not Outcome.UNCHANGED:
-            lines.extend(_about(change.trust_list))
+        if change.trust_list:
+            # Whose list it is, is said every time; what it holds, where that is new.
+            about = _about(change.trust_list)
+            lines.extend(about[:2] if change.outcome is Outcome.UNCHANGED else about)
     return "\n".join(lines)
 
 

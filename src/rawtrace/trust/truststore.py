@@ -14,6 +14,7 @@ settings.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,12 +73,14 @@ class Change:
     trust_list: TrustList | None = None
 
 
-def load_trust(paths: Sequence[Path] = (), *, require_signature: bool = False) -> tuple[TrustList, ...]:
+def load_trust(
+    paths: str | Path | Sequence[str | Path] = (), *, require_signature: bool = False
+) -> tuple[TrustList, ...]:
     """Return the trust lists to go by.
 
     Parameters
     ----------
-    paths : Sequence[Path]
+    paths : str, Path or Sequence of them
         Each an authority's folder, a list, a folder of lists or a bundle; with
         none, the user's trust store. Of several issues of one list, the newest counts.
     require_signature : bool
@@ -90,8 +93,9 @@ def load_trust(paths: Sequence[Path] = (), *, require_signature: bool = False) -
     TrustListError
         Any list that cannot be accepted; none is passed over.
     """
-    if paths:
-        found = [one for path in paths for one in sources.gather(path, require_signature=require_signature)]
+    places = (paths,) if isinstance(paths, (str, Path)) else tuple(paths)
+    if places:
+        found = [one for path in places for one in sources.gather(Path(path), require_signature=require_signature)]
         return sources.newest(one.trust_list for one in found)
     entries = listed()
     for entry in entries:
@@ -112,7 +116,9 @@ def listed() -> tuple[Entry, ...]:
     return tuple(_read_entry(file) for file in files)
 
 
-def add(*paths: Path | str, unsigned: bool = False, now: datetime | None = None) -> tuple[Change, ...]:
+def add(
+    *paths: Path | str, unsigned: bool = False, same_name: bool = False, now: datetime | None = None
+) -> tuple[Change, ...]:
     """Take the lists of some sources up into the store: all of them, or none.
 
     A list that is there already is brought up to date by the rules of ``update``.
@@ -124,6 +130,8 @@ def add(*paths: Path | str, unsigned: bool = False, now: datetime | None = None)
     unsigned : bool
         Also take lists that nobody signed: later ones from the same place will
         then be taken as they come.
+    same_name : bool
+        Also take a list that bears the name of one by another operator.
     now : datetime, optional
         Time of the addition, UTC.
 
@@ -131,7 +139,8 @@ def add(*paths: Path | str, unsigned: bool = False, now: datetime | None = None)
     ------
     UsageError, InputNotFoundError, UnreadableError, UnwritableError
     TrustListError
-        Not acceptable, older than what is held, or now signed by another operator.
+        Not acceptable, older than what is held, now signed by another operator,
+        or named like one by another operator.
     """
     added = (now or datetime.now(UTC)).isoformat(timespec="seconds")
     gathered = [one for path in paths for one in sources.gather(path, require_signature=not unsigned)]
@@ -146,6 +155,9 @@ def add(*paths: Path | str, unsigned: bool = False, now: datetime | None = None)
         if entry is not None and entry.carried is None:
             raise TrustListError(entry.problem, hint="remove it with rawtrace trust remove, then add the list again")
         old = entry.carried if entry is not None else None
+        if old is None and not same_name:
+            others = [carried for _, carried in changes.values()]
+            _check_own_name(new, [each.carried for each in held.values() if each.carried] + others)
         changes[key] = (_change(key, old, new), new)
     for key, (_, new) in changes.items():
         _write(key, new)
@@ -251,6 +263,27 @@ def _check_same_operator(new: Carried, held: dict[str, Entry]) -> None:
                 f"({_short(new.trust_list)}) than the one accepted before ({_short(old.trust_list)})"
             )
             raise TrustListError(msg, hint=f"if the operator told you so: rawtrace trust remove {entry.id}, then add")
+
+
+def _check_own_name(new: Carried, others: Sequence[Carried]) -> None:
+    """Refuse a list that people could take for one of another operator, which they trust already."""
+    for other in others:
+        if _looks(other.trust_list.name) == _looks(new.trust_list.name) and entry_id(other.trust_list) != entry_id(
+            new.trust_list
+        ):
+            msg = (
+                f"the store already goes by a list called “{other.trust_list.name}” by {other.trust_list.operator} "
+                f"({_short(other.trust_list)}); the one in {new.origin} is by another operator, "
+                f"{new.trust_list.operator} ({_short(new.trust_list)})"
+            )
+            hint = (
+                "anybody can choose a name: compare the fingerprint with what the operator publishes, then --same-name"
+            )
+            raise TrustListError(msg, hint=hint)
+
+
+def _looks(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _change(key: str, old: Carried | None, new: Carried) -> Change:

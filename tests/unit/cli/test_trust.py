@@ -87,6 +87,40 @@ def test_unsigned_is_said_in_words(capsys: Any, place: Path, operator: Any) -> N
     assert "unsigned: nothing shows who wrote it" in out
 
 
+@pytest.mark.parametrize("name", ["Example University instruments", "EXAMPLE  university instruments"])
+def test_a_list_that_borrows_a_name_is_not_taken_unasked(capsys: Any, place: Path, operator: Any, name: str) -> None:
+    other = o.Operator()
+    fake = place.parent / "fake.jws"
+    fake.write_bytes(other.sign(other.payload(name=name, sequence=9)))
+    run(capsys, "add", place)
+    code, out, err = run(capsys, "add", fake)
+    assert (code, out) == (1, "")
+    assert "by another operator" in err
+    assert "--same-name" in err
+    assert len(list(trust_folder().iterdir())) == 1
+    code, out, _ = run(capsys, "add", "--same-name", fake)
+    assert code == 0
+    assert "SHA-256 " in out
+    assert len(list(trust_folder().iterdir())) == 2
+    assert run(capsys, "add", place, fake)[0] == 0
+
+
+def test_two_lists_of_one_name_at_once_are_not_taken_unasked(capsys: Any, place: Path, operator: Any) -> None:
+    other = o.Operator()
+    fake = place.parent / "fake.jws"
+    fake.write_bytes(other.sign(other.payload(sequence=9)))
+    assert run(capsys, "add", place, fake)[0] == 1
+    assert not trust_folder().exists()
+
+
+def test_the_operators_fingerprint_is_shown_again(capsys: Any, place: Path) -> None:
+    first = run(capsys, "add", place)[1]
+    (shown,) = [line for line in first.splitlines() if "SHA-256 " in line]
+    code, again, _ = run(capsys, "add", place)
+    assert (code, again.splitlines()[0]) == (0, "unchanged: Example University instruments")
+    assert shown in again.splitlines()
+
+
 def test_first_use_shows_the_operators_fingerprint(capsys: Any, place: Path, operator: Any) -> None:
     code, out, _ = run(capsys, "add", place)
     assert code == 0

@@ -12,18 +12,19 @@ from rawtrace.report import ChainLink, Finding, Report, Verdict, verdict_of
 from rawtrace.sealing import envelope
 from rawtrace.trust.anchors import TrustList
 from rawtrace.verification import checks, trail
-from rawtrace.verification.checks import Verifier
 from rawtrace.verification.content import check_content
 from rawtrace.verification.evidence import discover
 from rawtrace.verification.policy import DEFAULT, Policy
+from rawtrace.verification.signer import Verifier, gather_signer
+from rawtrace.verification.statement import check_statement
 
 
 def verify(
-    path: Path,
+    path: str | Path,
     *,
     trust: Sequence[TrustList],
     policy: Policy = DEFAULT,
-    originals: Sequence[Path] = (),
+    originals: Sequence[str | Path] = (),
     now: datetime | None = None,
     progress: Progress = SILENT,
 ) -> Report:
@@ -31,12 +32,12 @@ def verify(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The data; a seal's or an index's path stands for the data it belongs to.
     trust : Sequence[TrustList]
         Whom to rely on; see ``rawtrace.trust.truststore.load_trust``.
     policy : Policy
-    originals : Sequence of Path
+    originals : Sequence of str or Path
         Folders in which ancestors' files may be found.
     now : datetime, optional
         Check as of another time than now.
@@ -51,7 +52,8 @@ def verify(
     InputNotFoundError, UnreadableError
         The data itself cannot be read.
     """
-    return verify_with(Verifier(tuple(trust), now), path, policy=policy, originals=originals, progress=progress)
+    places = tuple(Path(one) for one in originals)
+    return verify_with(Verifier(tuple(trust), now), Path(path), policy=policy, originals=places, progress=progress)
 
 
 def verify_with(
@@ -69,13 +71,13 @@ def verify_with(
     seal = None
     chain: tuple[ChainLink, ...] = ()
     if evidence.store is not None and evidence.active is not None:
-        signer = checks.gather_signer(evidence.active, evidence.store, verifier)
+        signer = gather_signer(evidence.active, evidence.store, verifier)
         findings += checks.check_envelope(evidence.active, envelope.library_word(evidence.raw))
         findings += check_content(evidence, progress=progress)
         findings += checks.check_certificate(signer, verifier)
         findings += checks.check_status(signer, verifier)
         findings += checks.check_time(signer, verifier)
-        findings += checks.check_statement(signer)
+        findings += check_statement(signer)
         findings = [policy.weigh(finding) for finding in findings]
         seal = trail.facts_of(signer)
         asset = ChainLink(

@@ -13,7 +13,8 @@ from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.path import PathResult
 from rawtrace.verification import checks
-from rawtrace.verification.checks import SignerEvidence
+from rawtrace.verification.signer import SignerEvidence
+from rawtrace.verification.statement import check_statement
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
@@ -35,7 +36,7 @@ def ids(manifest: Manifest, leaf: Any) -> dict[str, Outcome]:
         trusted_at=None,
         time_problems=(),
     )
-    return {one.id: one.outcome for one in checks.check_statement(signer)}
+    return {one.id: one.outcome for one in check_statement(signer)}
 
 
 @pytest.mark.parametrize(

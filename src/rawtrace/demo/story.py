@@ -26,7 +26,7 @@ from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import create_identity
 from rawtrace.trust.instruments import new_record
 from rawtrace.trust.truststore import load_trust
-from rawtrace.verification.checks import Verifier
+from rawtrace.verification.signer import Verifier
 from rawtrace.verification.verify import verify_with
 
 AUTHORITY = "Example Imaging Facility"

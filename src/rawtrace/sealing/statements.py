@@ -74,6 +74,7 @@ def instrument_statement(signer: Identity, capture: Capture) -> dict[str, Any]:
         "version": VERSIONS[INSTRUMENT],
         "signer_kind": str(signer.kind),
         **{key: value for key, value in instruments.summary(signer.record).items() if value},
+        "record": instruments.record_bytes(signer.record).decode(),
         "profile_sha256": instruments.record_digest(signer.record).hex(),
         "assurance": assurance(signer),
         "capture": str(capture),

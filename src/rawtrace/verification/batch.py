@@ -11,8 +11,8 @@ from rawtrace.errors import Error, from_os_error
 from rawtrace.progress import SILENT, Progress
 from rawtrace.report import Report
 from rawtrace.trust.truststore import load_trust
-from rawtrace.verification.checks import Verifier
 from rawtrace.verification.policy import DEFAULT, Policy
+from rawtrace.verification.signer import Verifier
 from rawtrace.verification.verify import verify_with
 
 #: From so many paths on, starting processes costs less than it saves.

@@ -1,4 +1,4 @@
-"""Steps 2, 4, 5, 6 and 8: what holds for one manifest, be it the asset's own or an ancestor's.
+"""Steps 2, 4, 5 and 6: what holds for one manifest, be it the asset's own or an ancestor's.
 
 The steps are numbered as in ``docs/spec/verification.md``. Each check yields all
 its findings, not the first. The word of the C2PA library is one piece of
@@ -7,112 +7,24 @@ evidence among others and never the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from rawtrace.report import Finding
-from rawtrace.sealing import assertions, timestamp
-from rawtrace.sealing.assertions import ACQUISITION, ACTIONS, INPUTS, INSTRUMENT
+from rawtrace.sealing import assertions
+from rawtrace.sealing.assertions import INPUTS
 from rawtrace.sealing.envelope import LibraryWord
-from rawtrace.sealing.manifest import Manifest, Store
+from rawtrace.sealing.manifest import Manifest
 from rawtrace.sealing.model import base_label
-from rawtrace.trust.anchors import Purpose, TrustList
-from rawtrace.trust.certificates import SignerKind, key_protection, name_of, pid_of, record_digest_of, signer_kind
-from rawtrace.trust.keys import Protection
-from rawtrace.trust.path import PathProblem, PathResult, PathValidator
-from rawtrace.trust.status import Standing, StatusReader
-from rawtrace.verification.evidence import plain, statement
+from rawtrace.trust.certificates import name_of
+from rawtrace.trust.status import Standing
+from rawtrace.verification.evidence import statement
 from rawtrace.verification.findings import finding
+from rawtrace.verification.signer import CLOCK_TOLERANCE, SignerEvidence, Verifier
 
-#: How far two clocks may be apart without a word about it.
-CLOCK_TOLERANCE = timedelta(minutes=5)
-
-_SOURCE_TYPES = {term.casefold(): term for term in assertions.CAPTURES | assertions.DERIVED}
 _NO_PATH = frozenset({"no-path", "link-signature", "no-certificate", "unreadable-certificate"})
 _EXPIRED = ("-expired",)
 _EARLY = ("-not-yet-valid",)
-
-
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """Whom to trust and what time it is; made once for a batch, so that each signer is judged once.
-
-    Attributes
-    ----------
-    lists : tuple[TrustList, ...]
-    now : datetime or None
-        For tests and for looking back; ``None``: the clock.
-    """
-
-    lists: tuple[TrustList, ...]
-    now: datetime | None = None
-    paths: PathValidator = field(init=False, repr=False, compare=False)
-    statuses: StatusReader = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Make the memos of path validation and status look-up."""
-        object.__setattr__(self, "paths", PathValidator(self.lists))
-        object.__setattr__(self, "statuses", StatusReader(self.lists))
-
-    def clock(self) -> datetime:
-        """Return the time of checking, UTC."""
-        return self.now or datetime.now(UTC)
-
-    def validate_stamp(self, chain: Sequence[x509.Certificate], at: datetime) -> PathResult:
-        """Validate the path of a time-stamping authority."""
-        ders = [certificate.public_bytes(Encoding.DER) for certificate in chain]
-        path = self.paths.validate(ders, at=at, purpose=Purpose.TIMESTAMP)
-        standing, _ = self.statuses.standing(path.chain, claimed_at=at, trusted_at=None)
-        if standing in {Standing.GOOD, Standing.UNKNOWN, Standing.REVOKED_AFTER}:
-            return path
-        # Whoever has the key of a time-stamping authority stamps any time.
-        problem = PathProblem("revoked", f"its certificate is {standing.words}")
-        return replace(path, problems=(*path.problems, problem))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignerEvidence:
-    """What the checks of one manifest share.
-
-    Attributes
-    ----------
-    leaf : x509.Certificate or None
-        ``None`` where the signer's certificate cannot be read.
-    claimed_at, trusted_at : datetime or None
-        The signer's own clock; what a time-stamping authority proves.
-    time_problems : tuple[str, ...]
-        Why time stamps that are there prove nothing.
-    """
-
-    manifest: Manifest
-    path: PathResult
-    leaf: x509.Certificate | None
-    claimed_at: datetime | None
-    trusted_at: datetime | None
-    time_problems: tuple[str, ...]
-
-
-def gather_signer(manifest: Manifest, store: Store, verifier: Verifier) -> SignerEvidence:
-    """Read the times first, then validate the path as of the time of signing.
-
-    The time is the proven one; without one it is now, since only now is certain.
-    """
-    times = timestamp.check_timestamps(manifest, verifier.validate_stamp, store=store)
-    trusted_at = times.signed_by.latest if times.signed_by else None
-    path = verifier.paths.validate(manifest.signature.chain, at=trusted_at or verifier.clock())
-    return SignerEvidence(
-        manifest=manifest,
-        path=path,
-        leaf=path.chain[0] if path.chain else None,
-        claimed_at=_claimed_time(manifest),
-        trusted_at=trusted_at,
-        time_problems=tuple(problem.message for problem in times.problems),
-    )
 
 
 def check_envelope(manifest: Manifest, word: LibraryWord | None) -> Iterator[Finding]:
@@ -243,142 +155,6 @@ def check_time(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding]:
         yield finding("clock-ahead", f"the seal says {_shown(signer.claimed_at)}, which has not come yet by this clock")
 
 
-def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
-    """Step 8: may this signer say this, and does it agree with its certificate."""
-    manifest, leaf = signer.manifest, signer.leaf
-    instrument, acquisition = statement(manifest, INSTRUMENT), statement(manifest, ACQUISITION)
-    kind = signer_kind(leaf) if leaf is not None else None
-    faults = tuple(_check_kind(kind, manifest))
-    yield from faults
-    if not instrument:
-        yield finding("statement-missing", "the seal holds no statement about the instrument that the signer attests")
-    else:
-        contradictions = tuple(_contradictions(instrument, leaf, kind))
-        for message in contradictions:
-            yield finding("statement-contradicts-certificate", message)
-        if kind is None:
-            message = "the seal says who signed it and as what, which the certificate does not say"
-            yield finding("statement-unbacked", message)
-        elif not contradictions and not faults:
-            yield finding(
-                "statement-fits", f"the certificate allows what the seal states: {_stated(manifest) or 'nothing'}"
-            )
-    yield from _check_assurance(kind, leaf, instrument)
-    yield from _check_metadata(instrument, acquisition)
-    if isinstance(acquisition.get("supersedes"), dict):
-        yield finding(
-            "supersedes",
-            "this seal replaces an earlier one of the same data, because data came after it",
-            evidence={"earlier": plain(acquisition["supersedes"])},
-        )
-
-
-def source_types(manifest: Manifest) -> tuple[str, ...]:
-    """Return every digital source type that the manifest states, without doubles.
-
-    Terms that people would read as a known one are that one: ``.../DigitalCapture/`` is a capture.
-    """
-    stated = [str(step["digitalSourceType"]) for step in actions(manifest) if "digitalSourceType" in step]
-    return tuple(dict.fromkeys(_source_type(uri) for uri in stated))
-
-
-def _source_type(uri: str) -> str:
-    bare = uri.partition("#")[0].partition("?")[0].strip().rstrip("/")
-    term = assertions.source_type_term(bare).strip()
-    return _SOURCE_TYPES.get(term.casefold(), term)
-
-
-def actions(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
-    """Return the actions of a manifest, of any version of the assertion, attested or not."""
-    found: list[Mapping[str, Any]] = []
-    for assertion in manifest.assertions:
-        if assertion.name in {ACTIONS, "c2pa.actions"} and isinstance(assertion.data, dict):
-            steps = assertion.data.get("actions")
-            found += [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    return tuple(found)
-
-
-def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding]:
-    inputs = statement(manifest, INPUTS).get("inputs")
-    # An update manifest's one parent is the seal that it adds to, not something its data was made from.
-    parents = (
-        0 if manifest.is_update else max(len(manifest.ingredients), len(inputs) if isinstance(inputs, list) else 0)
-    )
-    terms = source_types(manifest)
-    unknown = [term for term in terms if term.casefold() not in _SOURCE_TYPES]
-    if unknown and kind is not SignerKind.INSTRUMENT:
-        yield finding("source-type-unknown", f"the seal states a source type that is not known: {unknown[0]}")
-    if manifest.is_update and not terms:
-        return
-    if kind in {None, SignerKind.SELF}:
-        if assertions.CAPTURES & set(terms):
-            message = f"the seal states {', '.join(terms)}, but no authority says that the signer is an instrument"
-            yield finding("capture-uncertified", message)
-        elif kind is None:
-            yield finding("signer-kind-unstated", "the certificate does not say what kind of signer it is for")
-        return
-    problems = {assertions.forbidden_statement(kind, term, parents=parents) for term in terms or ("",)} - {""}
-    if kind is SignerKind.INSTRUMENT and not manifest.is_update:
-        steps = sorted({str(step.get("action")) for step in actions(manifest)} - {"c2pa.created"})
-        if steps:
-            problems.add(f"an instrument's key seals captures only, but the seal names the step {steps[0]}")
-    for problem in sorted(problems):
-        yield finding("wrong-signer-kind", problem, evidence={"signer_kind": str(kind), "source_types": list(terms)})
-
-
-def _contradictions(
-    instrument: Mapping[str, Any], leaf: x509.Certificate | None, kind: SignerKind | None
-) -> Iterator[str]:
-    if leaf is None or kind is None:
-        return
-    if instrument.get("pid") != pid_of(leaf):
-        yield f"the seal names the instrument {instrument.get('pid')}, the certificate {pid_of(leaf)}"
-    if instrument.get("signer_kind") != str(kind):
-        yield f"the seal calls the signer a {instrument.get('signer_kind')}, the certificate a {kind}"
-    digest = record_digest_of(leaf)
-    if digest and instrument.get("profile_sha256") != digest.hex():
-        yield "the instrument's record is not the one that the certificate was issued for"
-    if instrument.get("assurance") == "instrument-hardware-key" and key_protection(leaf) is not Protection.HARDWARE:
-        yield "the seal states a key in hardware, the certificate does not"
-
-
-def _check_assurance(
-    kind: SignerKind | None, leaf: x509.Certificate | None, instrument: Mapping[str, Any]
-) -> Iterator[Finding]:
-    if kind is SignerKind.INSTRUMENT and leaf is not None and key_protection(leaf) is not Protection.HARDWARE:
-        yield finding("software-key", "the instrument's key is kept in software, not in a token")
-    if kind is SignerKind.REPOSITORY:
-        yield finding(
-            "certified-on-upload", "a repository sealed the data on arrival; nobody vouches for it before that"
-        )
-    if kind is SignerKind.SELF:
-        yield finding("self-certified", "the signer certified itself; no authority knows it")
-    capture = instrument.get("capture")
-    words = {
-        "watched-folder": "the data was sealed because it appeared in a watched folder",
-        "manual": "a person chose the file and had it sealed",
-        "upload": "the data was sealed when it was uploaded",
-    }
-    if kind is SignerKind.INSTRUMENT and isinstance(capture, str) and capture in words:
-        yield finding(f"capture-{capture}", words[capture])
-
-
-def _check_metadata(instrument: Mapping[str, Any], acquisition: Mapping[str, Any]) -> Iterator[Finding]:
-    metadata = acquisition.get("metadata")
-    values = metadata.get("values") if isinstance(metadata, dict) else None
-    items = [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
-    named = {v["name"]: v for v in items if isinstance(v.get("name"), str)}
-    for field_name in ("manufacturer", "model", "serial"):
-        sealed, found = instrument.get(field_name), named.get(f"instrument.{field_name}", {})
-        value = found.get("value")
-        if isinstance(sealed, str) and isinstance(value, str) and not _alike(sealed, value):
-            yield finding(
-                "metadata-differs",
-                f"the file's own metadata gives the {field_name} as {value}, the certificate's record as {sealed}",
-                evidence={"file": value, "record": sealed, "source": str(found.get("source", ""))},
-            )
-
-
 def _check_claimed_validity(signer: SignerEvidence) -> Iterator[Finding]:
     """Without a proven time, the claimed one must at least lie inside the certificate's validity."""
     leaf, claimed = signer.leaf, signer.claimed_at
@@ -391,28 +167,8 @@ def _check_claimed_validity(signer: SignerEvidence) -> Iterator[Finding]:
         yield finding("certificate-not-yet-valid", message)
 
 
-def _claimed_time(manifest: Manifest) -> datetime | None:
-    stated = statement(manifest, ACQUISITION).get("sealed_at")
-    if not isinstance(stated, str):
-        stated = next((str(step["when"]) for step in actions(manifest) if "when" in step), "")
-    try:
-        moment = datetime.fromisoformat(stated)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _stated(manifest: Manifest) -> str:
-    return ", ".join(source_types(manifest))
-
-
 def _name(signer: SignerEvidence) -> str:
     return name_of(signer.leaf) if signer.leaf is not None else "whose certificate cannot be read"
-
-
-def _alike(one: str, other: str) -> bool:
-    first, second = one.casefold().strip(), other.casefold().strip()
-    return not first or not second or first in second or second in first
 
 
 def _shown(moment: datetime) -> str:

@@ -15,10 +15,13 @@ from typing import Any
 
 from rawtrace.errors import Error, InputNotFoundError, SealUnreadableError, from_os_error
 from rawtrace.report import Finding
-from rawtrace.sealing import binding, embedded, folderindex, manifest
-from rawtrace.sealing.assertions import ACQUISITION, HASH_DATA
+from rawtrace.sealing import assertions, binding, embedded, folderindex, manifest
+from rawtrace.sealing.assertions import ACQUISITION, ACTIONS, HASH_DATA
 from rawtrace.sealing.manifest import Assertion, Manifest, Store
 from rawtrace.verification.findings import finding
+
+#: Every known source type, found whatever the case of its letters.
+KNOWN_SOURCE_TYPES = {term.casefold(): term for term in assertions.CAPTURES | assertions.DERIVED}
 
 
 class Form(StrEnum):
@@ -105,6 +108,31 @@ def statement(of: Manifest, label: str) -> Mapping[str, Any]:
     return {}
 
 
+def source_types(manifest: Manifest) -> tuple[str, ...]:
+    """Return every digital source type that the manifest states, without doubles.
+
+    Terms that people would read as a known one are that one: ``.../DigitalCapture/`` is a capture.
+    """
+    stated = [str(step["digitalSourceType"]) for step in actions(manifest) if "digitalSourceType" in step]
+    return tuple(dict.fromkeys(_source_type(uri) for uri in stated))
+
+
+def _source_type(uri: str) -> str:
+    bare = uri.partition("#")[0].partition("?")[0].strip().rstrip("/")
+    term = assertions.source_type_term(bare).strip()
+    return KNOWN_SOURCE_TYPES.get(term.casefold(), term)
+
+
+def actions(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
+    """Return the actions of a manifest, of any version of the assertion, attested or not."""
+    found: list[Mapping[str, Any]] = []
+    for assertion in manifest.assertions:
+        if assertion.name in {ACTIONS, "c2pa.actions"} and isinstance(assertion.data, dict):
+            steps = assertion.data.get("actions")
+            found += [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return tuple(found)
+
+
 def plain(value: Any) -> Any:
     """Return decoded CBOR as JSON types: bytes as hexadecimal, keys as text, NaN and infinities as text."""
     if isinstance(value, Mapping):
@@ -119,7 +147,7 @@ def plain(value: Any) -> Any:
 
 
 def _asset_of(path: Path) -> Path:
-    path = path if path.name and path.name != ".." else path.resolve()
+    path = binding.with_name(path)
     if not path.name.endswith(binding.SIDECAR_SUFFIX) or path.is_dir():
         return path
     asset = path.with_name(path.name.removesuffix(binding.SIDECAR_SUFFIX))
@@ -204,9 +232,12 @@ def _holds_seal(path: Path) -> bool:
 
 
 def _missing(path: Path, form: Form) -> Finding:
-    where = f"{path.name}.sha256.c2pa" if form is Form.FOLDER else f"{path.name}.c2pa"
-    inside = "" if form is Form.FOLDER else ", and none is inside the file"
-    return finding("seal-missing", f"no seal is there: {where} is not beside the data{inside}")
+    if form is Form.FOLDER:
+        message = f"no seal is there: {path.name}.sha256.c2pa is not beside the folder"
+        return finding("seal-missing", message, hint="to check the files in it one by one: rawtrace verify -r FOLDER")
+    return finding(
+        "seal-missing", f"no seal is there: {path.name}.c2pa is not beside the data, and none is inside the file"
+    )
 
 
 def _unreadable(where: Path, error: Error) -> Finding:

@@ -312,7 +312,9 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
 )
 
 
-def finding(identifier: str, message: str, *, subject: str = "", evidence: Mapping[str, Any] | None = None) -> Finding:
+def finding(
+    identifier: str, message: str, *, subject: str = "", hint: str = "", evidence: Mapping[str, Any] | None = None
+) -> Finding:
     """Make a finding of the catalogue.
 
     Parameters
@@ -321,6 +323,8 @@ def finding(identifier: str, message: str, *, subject: str = "", evidence: Mappi
         A key of ``CATALOGUE``.
     message : str
         The sentence for this case; evidence, no accusation.
+    hint : str
+        What to do in this case, where that differs from the catalogue's.
     """
     kind = CATALOGUE[identifier]
     return Finding(
@@ -329,6 +333,6 @@ def finding(identifier: str, message: str, *, subject: str = "", evidence: Mappi
         outcome=kind.outcome,
         message=message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…",
         subject=subject,
-        hint=kind.hint,
+        hint=hint or kind.hint,
         evidence=evidence or {},
     )

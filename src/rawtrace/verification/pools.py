@@ -10,7 +10,7 @@ from pathlib import Path
 from rawtrace.report import Report
 from rawtrace.trust.truststore import load_trust
 from rawtrace.verification.batch import Failure, Request, check_one
-from rawtrace.verification.checks import Verifier
+from rawtrace.verification.signer import Verifier
 
 _PATHS_PER_TASK = 32
 

@@ -22,10 +22,11 @@ from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest, Store, read_sidecar
 from rawtrace.trust.certificates import name_of, signer_kind
 from rawtrace.verification import checks
-from rawtrace.verification.checks import SignerEvidence, Verifier
-from rawtrace.verification.evidence import Evidence, data_hashes, plain, statement
+from rawtrace.verification.evidence import Evidence, actions, data_hashes, plain, source_types, statement
 from rawtrace.verification.findings import finding
 from rawtrace.verification.policy import Policy
+from rawtrace.verification.signer import SignerEvidence, Verifier, gather_signer
+from rawtrace.verification.statement import check_statement
 
 MAX_ANCESTORS = 2_000
 
@@ -103,7 +104,7 @@ def facts_of(signer: SignerEvidence) -> SealFacts:
     manifest, leaf = signer.manifest, signer.leaf
     instrument = statement(manifest, INSTRUMENT)
     kind = signer_kind(leaf) if leaf is not None else None
-    terms = checks.source_types(manifest)
+    terms = source_types(manifest)
     chain = signer.path.chain
     return SealFacts(
         label=manifest.label,
@@ -114,7 +115,7 @@ def facts_of(signer: SignerEvidence) -> SealFacts:
         certificate_sha256=binding.sha256(manifest.signature.chain[0]).hex() if manifest.signature.chain else "",
         instrument=plain(instrument),
         acquisition=plain(statement(manifest, ACQUISITION)),
-        actions=tuple(plain(step) for step in checks.actions(manifest)),
+        actions=tuple(plain(step) for step in actions(manifest)),
         digital_source_type=terms[0] if terms else "",
         sealed_at=signer.claimed_at.isoformat() if signer.claimed_at else "",
         trusted_time=signer.trusted_at.isoformat() if signer.trusted_at else "",
@@ -174,7 +175,7 @@ def _check_one(
     if parent is None:
         findings.append(_unsealed(item, file))
     else:
-        signer = checks.gather_signer(parent, store, verifier)
+        signer = gather_signer(parent, store, verifier)
         seal = facts_of(signer)
         own = [
             policy.weigh(found)
@@ -183,7 +184,7 @@ def _check_one(
                 *checks.check_certificate(signer, verifier),
                 *checks.check_status(signer, verifier),
                 *checks.check_time(signer, verifier),
-                *checks.check_statement(signer),
+                *check_statement(signer),
             )
         ]
         findings += _agreement(item, parent)

@@ -58,13 +58,15 @@ PROTECTION_OIDS = {Protection.SOFTWARE: f"{ARC}.2.1", Protection.HARDWARE: f"{AR
 
 def signer_kind(certificate: x509.Certificate) -> SignerKind | None:
     """Return the signer kind that the certificate's policies state; ``None`` if none or several."""
-    found = [kind for kind, oid in KIND_OIDS.items() if oid in _policies(certificate)]
+    stated = _policies(certificate)
+    found = [kind for kind, oid in KIND_OIDS.items() if oid in stated]
     return found[0] if len(found) == 1 else None
 
 
 def key_protection(certificate: x509.Certificate) -> Protection | None:
     """Return the key protection that the certificate's policies state; ``None`` if none or several."""
-    found = [protection for protection, oid in PROTECTION_OIDS.items() if oid in _policies(certificate)]
+    stated = _policies(certificate)
+    found = [protection for protection, oid in PROTECTION_OIDS.items() if oid in stated]
     return found[0] if len(found) == 1 else None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rawtrace.errors import InputNotFoundError
+from rawtrace.errors import InputNotFoundError, UsageError
 from rawtrace.report import Outcome, Report, Verdict
 from rawtrace.sealing import binding, envelope, folderindex
 from rawtrace.sealing.assertions import Capture
@@ -562,3 +562,8 @@ def test_a_seal_by_another_program(tmp_path: Path, forger: Any, trust_lists: Lis
     report = verify(forger.write(path, made), trust=trust_lists)
     assert {"signer-kind-unstated", "statement-missing", "bytes-unchanged", "signer-unknown"} <= ids(report)
     assert {one.id for one in report.findings if one.outcome is Outcome.REJECTED} <= {"readers-disagree"}
+
+
+def test_a_time_without_a_zone_is_refused_fail(sealed: Path, trust_lists: Lists) -> None:
+    with pytest.raises(UsageError, match="names no zone"):
+        verify(sealed, trust=trust_lists, now=datetime(2026, 1, 1))  # noqa: DTZ001

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from rawtrace.report import Outcome
+from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.model import Assertion, Manifest
+from rawtrace.sealing.statements import instrument_statement
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.path import PathResult
@@ -79,3 +81,19 @@ def test_who_is_of_no_kind_names_nobodys_instrument_fail(instrument: Identity) -
 def test_what_was_taken_out_is_said_fail(label: str, identifier: str, outcome: Outcome) -> None:
     found = {one.id: one.outcome for one in checks.check_envelope(Manifest("urn:c2pa:old", redacted=(label,)), None)}
     assert found[identifier] is outcome
+
+
+@pytest.mark.parametrize("field", ["name", "manufacturer", "model", "serial", "owner", "owner_ror", "location"])
+def test_an_instrument_that_describes_itself_otherwise_than_certified_fail(field: str, instrument: Identity) -> None:
+    honest = instrument_statement(instrument, Capture.ENGINE_HOOK)
+    capture = SOURCE_TYPES + "digitalCapture"
+    assert "statement-fits" in ids(made(capture, instrument=honest), instrument.chain[0])
+    for lie in ({**honest, field: "Another Maker"}, {key: value for key, value in honest.items() if key != field}):
+        assert "statement-contradicts-certificate" in ids(made(capture, instrument=lie), instrument.chain[0])
+
+
+@pytest.mark.parametrize("record", [None, "", "{}", 7, "\udcff", "[" * 5000, '{"name": "another"}'])
+def test_a_record_that_is_not_the_certified_one_fail(record: Any, instrument: Identity) -> None:
+    lie = {**instrument_statement(instrument, Capture.ENGINE_HOOK), "record": record}
+    found = ids(made(SOURCE_TYPES + "digitalCapture", instrument=lie), instrument.chain[0])
+    assert "statement-contradicts-certificate" in found

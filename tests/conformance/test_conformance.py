@@ -28,7 +28,7 @@ FORGE = runpy.run_path(str(HERE / "forge.py"))
 CASES = tuple(FORGE["cases"]())
 SCHEMA = Path(rawtrace.__file__).parent / "render" / "schema" / "report-1.json"
 REPORT = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
-SECONDS = 20
+SECONDS = 30
 MAX_OUTPUT = 4 << 20
 MAX_MESSAGE = 2_000
 #: Capabilities that let root read what has no permissions.
@@ -112,6 +112,7 @@ def run(folder: Path, expected: dict[str, Any], *options: str) -> subprocess.Com
     """Run the command line; bound by permissions where the case is about them and we are root."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAWTRACE", "PYTHON", "XDG"))}
     environment |= {
+        "PYTHONPATH": str(Path(rawtrace.__file__).parents[1]),  # the one that is under test
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "error",
         "XDG_CONFIG_HOME": str(folder / "no-store"),

@@ -303,9 +303,9 @@ def ancestors_listed_to_exhaust(lab: Lab, out: Path) -> None:
     path = lab.data(out)
     ingredients = [
         said(f"c2pa.ingredient.v3__{number}", {"relationship": "componentOf", "dc:title": f"i{number}"})
-        for number in range(1, 1_400)
+        for number in range(1, 1_000)
     ]
-    items = [{"title": f"x{number}", "sha256": ""} for number in range(200_000)]
+    items = [{"title": f"x{number}", "sha256": ""} for number in range(60_000)]
     lab.handmade(path, lab.hand(lab.workstation), source_type="composite", more=[*ingredients, inputs(*items)])
 
 

@@ -121,6 +121,11 @@ class Bench:
         parent = self.by_an_impostor(folder)
         return self._beside(picture(folder / "figure.png"), self.workstation, parent.asset)
 
+    def figure_of_unsealed(self, folder: Path) -> Case:
+        parent = folder / "old.xyz"
+        parent.write_bytes(b"recorded before there were seals")
+        return self._beside(picture(folder / "figure.png"), self.workstation, parent)
+
     def _parents(self, folder: Path) -> list[Path]:
         return [self.ome_tiff(folder).asset, self.folder_index(folder).asset]
 
@@ -228,6 +233,7 @@ SEALED: dict[str, Callable[[Bench, Path], Case]] = {
     "figure with sealed parents, seal inside": Bench.figure_inside,
     "file sealed under an authority of the same name": Bench.by_an_impostor,
     "figure with a parent sealed so": Bench.figure_of_an_impostor,
+    "figure with an unsealed parent": Bench.figure_of_unsealed,
 }
 CHANGES: dict[str, Callable[[Bench, Case], None]] = {
     "a byte flipped": byte_flipped,

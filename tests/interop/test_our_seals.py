@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from specimens import SEALED, Bench, Case, columns, table
-from toolbox import Toolbox, mini_verifier, rawtrace
+from toolbox import Toolbox, agrees, mini_verifier, rawtrace
 
 from rawtrace.trust import authority as authorities
 from rawtrace.trust.certificates import SignerKind
@@ -70,13 +70,14 @@ def test_each_program_says_what_the_page_says(
         "mini verifier": lambda: mini_verifier(case.named, case.sidecar),
         "rawtrace": lambda: rawtrace(case.asset, trust_lists),
     }[program]
-    assert ask() == TABLE[name][program]
+    said, shown = ask(), TABLE[name][program]
+    assert agrees(said, shown) if program == "rawtrace" else said == shown, f"said: {said}; shown: {shown}"
     assert {path: path.stat().st_mtime_ns for path in before} == {p: s.st_mtime_ns for p, s in before.items()}
 
 
 def test_nothing_that_we_seal_is_refused_and_nothing_altered_is_accepted() -> None:
     good = {"c2patool": "Trusted", "c2pa-ts": "valid", "mini verifier": "sound", "rawtrace": "verified-with-notes"}
-    genuine = [name for name in SEALED if "so" not in name.split() and "authority" not in name]
+    genuine = [name for name in SEALED if not {"so", "authority", "unsealed"} & set(name.split())]
     assert [name for name in genuine if TABLE[name] != good] == []
     altered = {name: row for name, row in TABLE.items() if "; " in name and "parent" not in name.split("; ")[1]}
     assert altered

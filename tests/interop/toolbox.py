@@ -127,6 +127,12 @@ def report_line(report: Report) -> str:
     return _line(str(report.verdict), decisive)
 
 
+def agrees(said: str, shown: str) -> bool:
+    """Tell whether rawtrace said the verdict that is shown, for at least the reasons that are shown."""
+    (word, _, found), (wanted, _, reasons) = said.partition(": "), shown.partition(": ")
+    return word == wanted and set(filter(None, reasons.split(", "))) <= set(found.split(", "))
+
+
 def c2patool_settings(root: Path | None) -> dict[str, Any]:
     """Trust one root, let certificates for the signing of documents pass, open no connection."""
     trust = {"trust_config": "1.3.6.1.5.5.7.3.36\n"}

@@ -7,11 +7,12 @@ would make ``zarr`` a structure suffix, which it is not.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rawtrace.errors import from_os_error
+from rawtrace.errors import UnreadableError, from_os_error
 
 OCTETS = "application/octet-stream"
 TIFF = "image/tiff"
@@ -100,6 +101,10 @@ def detect(path: Path) -> Format:
     try:
         if path.is_dir():
             return Format(ZARR, "Zarr") if any((path / name).is_file() for name in _ZARR_MARKERS) else _FOLDER
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe would make us wait for whoever writes into it.
+            msg = f"{path} is not a regular file"
+            raise UnreadableError(msg, hint="name a file or a folder")
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import asdict
@@ -13,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from rawtrace.errors import InputNotFoundError
+from rawtrace.errors import InputNotFoundError, UnreadableError
 from rawtrace.image import collect, formats, vocabulary
 from rawtrace.image.collect import Collector
 from rawtrace.image.metadata import Harvest, harvest, media_type, readers
@@ -37,6 +38,13 @@ def values(found: Harvest) -> dict[str, object]:
 def test_missing_path_is_named_fail(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         harvest(tmp_path / "nowhere.tif")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for_fail(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(UnreadableError, match="not a regular file"):
+        harvest(tmp_path / "pipe.tif")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import rawtrace
+from rawtrace.trust.identity import Identity
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/python.md").read_text(encoding="utf-8")
 
@@ -37,3 +38,14 @@ def test_importing_loads_nothing_else() -> None:
     loaded = {name for name in done.stdout.split() if not name.startswith("_")}
     assert {name for name in loaded if name.startswith("rawtrace")} == {"rawtrace"}
     assert {name.split(".")[0] for name in loaded} <= {"rawtrace", *sys.stdlib_module_names}
+
+
+def test_paths_are_text_or_paths(tmp_path: Path, instrument: Identity, authority: Path) -> None:
+    data = tmp_path / "cells.csv"
+    data.write_text("t,v\n0,1\n", encoding="utf-8")
+    rawtrace.seal(str(data), signer=rawtrace.load_signer(str(instrument.folder)))
+    # A text is one path, not a sequence of letters, of which "/" is a folder.
+    lists = rawtrace.load_trust(str(authority))
+    assert lists == rawtrace.load_trust([str(authority)]) == rawtrace.load_trust([authority])
+    assert rawtrace.verify(str(data), trust=lists).verdict is rawtrace.Verdict.VERIFIED_WITH_NOTES
+    assert rawtrace.harvest(str(data)).format == "CSV"

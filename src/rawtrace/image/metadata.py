@@ -34,7 +34,7 @@ class MetadataReader(Protocol):
         """
 
 
-def harvest(path: Path, *, personal: bool = False) -> Harvest:
+def harvest(path: str | Path, *, personal: bool = False) -> Harvest:
     """Read what a file or folder says of itself.
 
     At most 64 MiB of metadata are read, 5 000 values kept, strings cut at 4 kB;
@@ -42,7 +42,7 @@ def harvest(path: Path, *, personal: bool = False) -> Harvest:
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
     personal : bool
         Whether to take the vocabulary's personal part too.
 
@@ -56,6 +56,7 @@ def harvest(path: Path, *, personal: bool = False) -> Harvest:
     InputNotFoundError, UnreadableError
         Of the path itself; content never raises.
     """
+    path = Path(path)
     detected = formats.detect(path)
     found = Collector(personal=personal)
     reader = next((each for each in readers() if detected.media_type in each.media_types), None)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace import durable
-from rawtrace.errors import AlreadyExistsError, EnvelopeError, Error, UnsealableError
+from rawtrace.errors import AlreadyExistsError, EnvelopeError, Error, UnsealableError, UsageError
 from rawtrace.image.metadata import harvest, media_type
 from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
@@ -91,11 +91,11 @@ class _Content:
 
 
 def seal(
-    path: Path,
+    path: str | Path,
     *,
     signer: Identity,
     source_type: str = "",
-    parents: Sequence[Path] = (),
+    parents: Sequence[str | Path] = (),
     embed: bool = False,
     capture: Capture = Capture.MANUAL,
     operator: str = "",
@@ -107,13 +107,13 @@ def seal(
 
     Parameters
     ----------
-    path : Path
+    path : str or Path
         The data; never written to.
     signer : Identity
         An instrument seals captures, a workstation seals what is made from them.
     source_type : str
         Last part of an IPTC digital source type; decided by the signer's kind when empty.
-    parents : Sequence of Path
+    parents : Sequence of str or Path
         Ancestors, sealed or not.
     embed : bool
         PNG and JPEG only: write a new file ``NAME.sealed.EXT`` that holds the seal inside.
@@ -138,10 +138,13 @@ def seal(
     InputNotFoundError, UnreadableError, UnwritableError, EnvelopeError, KeyUnavailableError
     """
     check_current(signer)
-    path = _asset_path(path)
-    term = assertions.decide_source_type(signer.role, source_type, parents=len(parents))
+    path, made_from = _asset_path(Path(path)), tuple(map(Path, parents))
+    term = assertions.decide_source_type(signer.role, source_type, parents=len(made_from))
     if embed:
-        return _seal_embedded(path, _Request(signer, term, capture, operator, personal), parents, progress)
+        return _seal_embedded(path, _Request(signer, term, capture, operator, personal), made_from, progress)
+    if any(_same_file(path, parent) for parent in made_from):
+        msg = f"{path} cannot have been made from itself"
+        raise UsageError(msg, hint="name the data it was made from, or leave --parent out")
     named = folderindex.index_of(path) if path.is_dir() else path
     sidecar = binding.sidecar_of(named)
     superseded = _superseded(sidecar) if supersede else None
@@ -150,7 +153,7 @@ def seal(
         raise AlreadyExistsError(msg, hint=f"check it with: rawtrace verify {path}")
 
     content = _bind(path, progress)
-    found = ancestry.gather(parents, progress=progress)
+    found = ancestry.gather(made_from, progress=progress)
     request = _Request(signer, term, capture, operator, personal, superseded)
     definition, companion = _definition(path, content.subject, content.named.name, request, found)
     definition["assertions"].append(_hash_assertion(content))

@@ -70,7 +70,7 @@ class Identity:
         return self.chain[0]
 
 
-def load_identity(folder: Path) -> Identity:
+def load_identity(folder: str | Path) -> Identity:
     """Open an identity after checking that its parts belong together.
 
     A certificate that has run out is no error here: ``check_current`` tells.
@@ -83,6 +83,7 @@ def load_identity(folder: Path) -> Identity:
         Certificate, key and record do not belong together, or a renewal was interrupted.
     KeyUnavailableError, IdentityRecordError, MalformedError
     """
+    folder = Path(folder)
     role = _role(folder)
     if (folder / NEXT).exists():
         msg = f"a renewal of {folder} was interrupted before its last step"

@@ -29,6 +29,7 @@ from rawtrace.errors import (
     InputNotFoundError,
     KeyUnavailableError,
     UnsealableError,
+    UsageError,
 )
 from rawtrace.report import Verdict
 from rawtrace.sealing import assertions, binding, envelope, folderindex, manifest
@@ -594,3 +595,13 @@ def test_the_public_face_seals_and_verifies(asset: Path, instrument: Identity, a
     report = rawtrace.verify(asset, trust=rawtrace.load_trust([authority]))
     assert report.verdict == rawtrace.Verdict.VERIFIED_WITH_NOTES
     assert {report.seal.digital_source_type} <= assertions.CAPTURES  # type: ignore[union-attr]
+
+
+def test_data_is_not_made_from_itself_fail(tmp_path: Path, workstation: Identity) -> None:
+    path = tmp_path / "figure.dat"
+    path.write_bytes(b"pixels")
+    (tmp_path / "same.dat").hardlink_to(path)
+    for parent in (path, tmp_path / "same.dat"):
+        with pytest.raises(UsageError, match="from itself"):
+            seal(path, signer=workstation, parents=[parent])
+    assert not binding.sidecar_of(path).exists()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rawtrace.errors import UsageError
 from rawtrace.progress import SILENT, Progress
 from rawtrace.report import ChainLink, Finding, Report, Verdict, verdict_of
 from rawtrace.sealing import envelope
@@ -51,7 +52,12 @@ def verify(
     ------
     InputNotFoundError, UnreadableError
         The data itself cannot be read.
+    UsageError
+        ``now`` names no time zone.
     """
+    if now is not None and now.tzinfo is None:
+        msg = f"the time {now.isoformat()} names no zone; expected one with its zone, such as UTC"
+        raise UsageError(msg)
     places = tuple(Path(one) for one in originals)
     return verify_with(Verifier(tuple(trust), now), Path(path), policy=policy, originals=places, progress=progress)
 

@@ -112,7 +112,7 @@ def test_a_second_seal_inside_is_told(
 ) -> None:
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
     inside = seal(tmp_path / "a.png", signer=workstation, embed=True).asset
-    seal(inside, signer=workstation, parents=[inside])
+    seal(inside, signer=workstation)
     report = verify(inside, trust=trust_lists)
     assert "second-seal" in ids(report)
     assert report.verdict is Verdict.VERIFIED_WITH_NOTES

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import ForbiddenSealError, UsageError, from_os_error
 
 EVENT_SCHEMA = "urn:rawtrace:schema:agent-event:1"
@@ -23,7 +24,6 @@ _LOG_BYTES = 5_000_000
 _LOG_FILES = 5
 _MAX_SECONDS = 30 * 86_400.0
 # What cannot be read is told in our own words, and not as wrong usage.
-_FOLDER = click.Path(path_type=Path, readable=False)
 
 
 class _Period(click.FloatRange):
@@ -56,10 +56,10 @@ def agent() -> None:
 
 
 @agent.command()
-@click.option("--watch", "root", metavar="DIR", required=True, type=_FOLDER, help="The folder the instrument fills.")
-@click.option("--instrument", metavar="DIR", required=True, type=_FOLDER, help="Who signs: made by `instrument new`.")
+@click.option("--watch", "root", metavar="DIR", required=True, type=PATH, help="The folder the instrument fills.")
+@click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
 @click.option("--once", is_flag=True, help="Seal what is finished, then end; exit code 1 if something failed.")
-@click.option("--state", metavar="FILE", type=_FOLDER, help="Where the agent remembers; on a local disk.")
+@click.option("--state", metavar="FILE", type=PATH, help="Where the agent remembers; on a local disk.")
 @click.option(
     "--quiet-period",
     metavar="S",
@@ -88,10 +88,10 @@ def agent() -> None:
 @click.option(
     "--engine-notes",
     metavar="DIR",
-    type=_FOLDER,
+    type=PATH,
     help="Folder that only the acquisition software can write to; its notes make a seal say engine-hook.",
 )
-@click.option("--log", "log_file", metavar="FILE", type=_FOLDER, help="Also log to this file; five of 5 MB are kept.")
+@click.option("--log", "log_file", metavar="FILE", type=PATH, help="Also log to this file; five of 5 MB are kept.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON on stdout for everything that happens.")
 @click.pass_context
 def run(
@@ -116,12 +116,16 @@ def run(
       rawtrace agent run --watch /mnt/drive --instrument /etc/rawtrace/scope-3 --poll
       rawtrace agent run --watch out --instrument scope --once --json
 
+    The identity, --state and --log lie outside the watched folder, where only
+    the agent's own account can write.
+
     Ctrl-C or a SIGTERM lets the seal under way finish. A kill at any moment
     does no harm: the next start takes up what was left.
     """
     from rawtrace.agent.finish import Patience
-    from rawtrace.agent.lock import StateLock, lock_path
+    from rawtrace.agent.lock import StateLock
     from rawtrace.agent.outbox import Outbox
+    from rawtrace.agent.places import check_places
     from rawtrace.agent.service import Service
     from rawtrace.agent.settings import Settings
     from rawtrace.agent.tools import tools_of
@@ -129,10 +133,8 @@ def run(
     from rawtrace.image.completeness import completeness
 
     state = state or _default_state(root)
-    excluded = [state.with_name(state.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
-    excluded += [lock_path(state), instrument] + ([engine_notes] if engine_notes else [])
-    excluded += _log_files(log_file)
-    watched = WatchedFolder(root, excluded=tuple(excluded))
+    watched = WatchedFolder(root, excluded=(engine_notes,) if engine_notes else ())
+    check_places(root, identity=instrument, own={"--state": state} | ({"--log": log_file} if log_file else {}))
     signer = _instrument(instrument)
     patience = Patience(quiet_s=quiet_period, long_quiet_s=long_quiet)
     settings = Settings(patience=patience, late_s=late_window, engine_notes=_notes_folder(engine_notes))
@@ -164,8 +166,8 @@ def run(
 
 
 @agent.command()
-@click.option("--watch", "root", metavar="DIR", type=_FOLDER, help="The folder that is watched.")
-@click.option("--state", metavar="FILE", type=_FOLDER, help="The agent's state file, where --state was given to it.")
+@click.option("--watch", "root", metavar="DIR", type=PATH, help="The folder that is watched.")
+@click.option("--state", metavar="FILE", type=PATH, help="The agent's state file, where --state was given to it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def status(root: Path | None, state: Path | None, as_json: bool) -> None:
     """Tell whether an agent runs, what it waits for and why, what failed, what it sealed.
@@ -185,8 +187,8 @@ def status(root: Path | None, state: Path | None, as_json: bool) -> None:
 
 
 @agent.command()
-@click.option("--watch", "root", metavar="DIR", required=True, type=_FOLDER, help="The folder the instrument fills.")
-@click.option("--instrument", metavar="DIR", required=True, type=_FOLDER, help="Who signs: made by `instrument new`.")
+@click.option("--watch", "root", metavar="DIR", required=True, type=PATH, help="The folder the instrument fills.")
+@click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
 @click.option("--user", metavar="NAME", default="rawtrace", show_default=True, help="The agent's own account.")
 def unit(root: Path, instrument: Path, user: str) -> None:
     """Print a systemd unit that runs the agent under an account of its own and lets it do nothing else.
@@ -300,12 +302,6 @@ def _notes_folder(folder: Path | None) -> Path | None:
         msg = f"{folder} must be a folder that not everybody can write to, for its notes are believed"
         raise UsageError(msg, hint="let only the acquisition software's account write there")
     return folder
-
-
-def _log_files(log_file: Path | None) -> list[Path]:
-    if log_file is None:
-        return []
-    return [log_file, *(log_file.with_name(f"{log_file.name}.{number}") for number in range(1, _LOG_FILES))]
 
 
 def _facts(root: Path, instrument: Path, *, mode: str) -> dict[str, str]:

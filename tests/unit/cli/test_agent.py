@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,48 @@ def test_a_folder_that_is_not_there(place: Path, instrument: Identity, capsys: A
     (place / "watched").rmdir()
     assert once(place, instrument) == 3
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["watched", "watched/a", "watched/link"])
+def test_an_identity_in_the_watched_folder_is_refused(
+    place: Path, instrument: Identity, where: str, capsys: Any
+) -> None:
+    folder = place / where
+    shutil.copytree(instrument.folder, place / "watched" / "a" if "link" in where else folder, dirs_exist_ok=True)
+    if "link" in where:
+        folder = place / "link"
+        folder.symlink_to(place / "watched" / "a")
+    (place / "watched" / "z.csv").write_bytes(b"1,2\n")
+    assert once(place, dataclasses.replace(instrument, folder=folder)) == 2
+    assert "lies in the watched folder" in capsys.readouterr().err
+    assert not list(place.rglob("*.c2pa"))
+
+
+def test_a_watched_folder_in_the_identity_is_refused(place: Path, instrument: Identity, capsys: Any) -> None:
+    folder = place / "scope"
+    shutil.copytree(instrument.folder, folder)
+    (folder / "past").mkdir(exist_ok=True)
+    arguments = ["agent", "run", "--watch", str(folder / "past"), "--instrument", str(folder), "--once"]
+    assert run_for_code(arguments) == 2
+    assert "lies in the folder of the identity" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--state", "--log"])
+def test_state_and_log_in_the_watched_folder_are_refused(
+    place: Path, instrument: Identity, option: str, capsys: Any
+) -> None:
+    (place / "watched" / "sub").mkdir()
+    assert once(place, instrument, option, str(place / "watched" / "sub" / "own")) == 2
+    said = capsys.readouterr().err
+    assert "would lie in the watched folder" in said
+    assert f"name another one with {option}" in said
+    assert not list((place / "watched" / "sub").iterdir())
+
+
+def test_the_usual_state_in_the_watched_folder_is_refused(place: Path, instrument: Identity, capsys: Any) -> None:
+    arguments = ["--watch", str(place), "--instrument", str(instrument.folder), "--once"]
+    assert run_for_code(["agent", "run", *arguments]) == 2
+    assert "name another one with --state" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="access lists, not modes, guard folders there")

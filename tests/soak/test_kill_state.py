@@ -38,3 +38,30 @@ def test_a_crash_at_every_step(make: Callable[..., Any], torn: bool, tmp_path: P
         pytest.fail("it never came to its end")
     assert step >= 5
     assert not list(folder.rglob("*.rawtrace-tmp"))
+
+
+def test_an_agent_that_crashes_at_every_step_of_its_seals(tmp_path: Path, faulty: Any, people: Any) -> None:
+    """What the agent's own tests do with a simple sealer and at every statement, here with real seals."""
+    for step in range(100):
+        folder = tmp_path / str(step)
+        watched = folder / "watched"
+        (watched / "stack.zarr" / "0").mkdir(parents=True)
+        (watched / "stack.zarr" / "0" / "0").write_bytes(b"chunk")
+        (watched / "stack.zarr" / "zarr.json").write_text('{"node_type": "group", "zarr_format": 3}')
+        (watched / "a.bin").write_bytes(b"a")
+        data = {path: path.read_bytes() for path in watched.rglob("*") if path.is_file()}
+        run = ("agent", "run", "--once", "--quiet-period", "0", "--watch", watched)
+        run = (*run, "--instrument", people.instrument, "--state", folder / "state" / "agent.sqlite")
+        ended = faulty.run(*run, under=watched, die_at=step, torn=bool(step % 2))
+        if not ended.killed:
+            assert ended.code == 0, ended
+            break
+        faulty.good(*run)
+        assert {path: path.read_bytes() for path in data} == data
+        found = sorted(path.name for path in watched.iterdir() if not path.name.endswith(".rawtrace-tmp"))
+        assert found == ["a.bin", "a.bin.c2pa", "stack.zarr", "stack.zarr.sha256", "stack.zarr.sha256.c2pa"]
+        faulty.good("verify", watched / "a.bin", watched / "stack.zarr", "--trust", people.authority)
+        told = commands.told(faulty, "agent", "status", "--state", folder / "state" / "agent.sqlite", config=folder)
+        assert told["counts"]["sealed"] == 2
+        assert told["counts"]["superseded"] == 0
+    assert step >= 15

@@ -26,6 +26,7 @@ from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
 from rawtrace.sealing import assertions, binding, embedded, envelope, folderindex, leftovers, manifest, statements
 from rawtrace.sealing.assertions import Capture
+from rawtrace.sealing.keyfolders import refuse_key_folder
 from rawtrace.sealing.statements import Subject, Superseded
 from rawtrace.trust.signer import Identity, check_current
 
@@ -185,6 +186,7 @@ def _asset_path(path: Path) -> Path:
     if path.name.endswith(_OWN_SUFFIXES):
         msg = f"{path} is a seal or a temporary file of rawtrace, not data"
         raise UnsealableError(msg, hint="name the data itself")
+    refuse_key_folder(path)
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rawtrace import durable
-from rawtrace.errors import Error, InputNotFoundError
+from rawtrace.errors import ChangedWhileReadError, Error, InputNotFoundError
 from rawtrace.progress import Progress
 from rawtrace.report import Finding
 from rawtrace.sealing import binding, datahash, folderindex
@@ -58,18 +58,25 @@ def _check_whole(evidence: Evidence, stated: Assertion, progress: Progress) -> I
     elif not folder:
         yield finding("bytes-unchanged", f"all {found.size:,} bytes are those that were sealed", evidence=proof)
     if folder:
-        yield from _check_members(evidence, proof, index_good=problem is None, progress=progress)
+        yield from _check_members(evidence, proof, found.sha256, index_good=problem is None, progress=progress)
 
 
 def _check_members(
-    evidence: Evidence, proof: Mapping[str, Any], *, index_good: bool, progress: Progress
+    evidence: Evidence, proof: Mapping[str, Any], hashed: bytes, *, index_good: bool, progress: Progress
 ) -> Iterator[Finding]:
     folder = evidence.path
     if not folder.is_dir():
         yield finding("folder-missing", f"the folder {folder.name} is not there")
         return
     try:
-        indexed = folderindex.parse_index(durable.read_bounded(evidence.named, limit=folderindex.MAX_INDEX_BYTES))
+        data = durable.read_bounded(evidence.named, limit=folderindex.MAX_INDEX_BYTES)
+        if binding.sha256(data) != hashed:
+            # The lines to go by are those that were hashed, not what somebody put there meanwhile.
+            msg = f"{evidence.named} changed while it was being read"
+            raise ChangedWhileReadError(msg)
+        indexed = folderindex.parse_index(data)
+    except ChangedWhileReadError:
+        raise
     except Error as error:
         yield finding("index-unreadable", f"the index {evidence.named.name} breaks the rules: {error.message}")
         return

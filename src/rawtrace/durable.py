@@ -17,9 +17,10 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
-from rawtrace.errors import AlreadyExistsError, LimitError, from_os_error
+from rawtrace.errors import AlreadyExistsError, LimitError, UnreadableError, from_os_error
 
 TEMPORARY_SUFFIX = ".rawtrace-tmp"
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
@@ -91,6 +92,10 @@ def read_bounded(path: Path, *, limit: int) -> bytes:
     InputNotFoundError, UnreadableError, LimitError
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe would make us wait for whoever writes into it.
+            msg = f"{path} is not a regular file"
+            raise UnreadableError(msg)
         with path.open("rb") as stream:
             data = stream.read(limit + 1)
     except OSError as error:

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from rawtrace import durable
-from rawtrace.errors import AlreadyExistsError, DiskFullError, InputNotFoundError, LimitError, UnwritableError
+from rawtrace.errors import (
+    AlreadyExistsError,
+    DiskFullError,
+    InputNotFoundError,
+    LimitError,
+    UnreadableError,
+    UnwritableError,
+)
 
 no_links = pytest.mark.skipif(os.name == "nt", reason="Windows renames instead of linking")
 
@@ -156,3 +163,10 @@ def test_own_files_are_read_within_bounds_fail(tmp_path: Path) -> None:
         durable.read_bounded(tmp_path / "a", limit=4)
     with pytest.raises(InputNotFoundError):
         durable.read_bounded(tmp_path / "b", limit=4)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for_fail(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key.json")
+    with pytest.raises(UnreadableError, match="not a regular file"):
+        durable.read_bounded(tmp_path / "key.json", limit=5)

@@ -172,6 +172,10 @@ def _open_file(path: Path) -> FileKey:
 
 def _read(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe would make us wait for whoever writes into it.
+            msg = f"{path} is not a regular file"
+            raise KeyUnavailableError(msg)
         with path.open("rb") as stream:
             return stream.read(_MAX_KEY_BYTES + 1)
     except FileNotFoundError as error:

@@ -21,7 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rawtrace.errors import PolicyError, from_os_error
+from rawtrace import durable
+from rawtrace.errors import LimitError, PolicyError
 from rawtrace.report import Finding, Outcome
 from rawtrace.verification.findings import CATALOGUE
 
@@ -61,13 +62,10 @@ def read_policy(path: Path) -> Policy:
         Not TOML, an unknown finding, an outcome that a policy may not give.
     """
     try:
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise from_os_error(error, f"reading {path}") from error
-    if len(data) > _MAX_BYTES:
+        data = durable.read_bounded(path, limit=_MAX_BYTES)
+    except LimitError as error:
         msg = f"{path} is larger than {_MAX_BYTES} bytes, too large for a policy"
-        raise PolicyError(msg)
+        raise PolicyError(msg) from error
     try:
         document = tomllib.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.groups import Group
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import ForbiddenSealError, UsageError, from_os_error
 
@@ -39,7 +40,7 @@ class _Period(click.FloatRange):
 _SECONDS = _Period(min=0, max=_MAX_SECONDS)
 
 
-@click.group()
+@click.group(cls=Group)
 def agent() -> None:
     """Watch a folder and seal every finished acquisition, with no step for the person at the microscope.
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes
 
 from rawtrace import durable
 from rawtrace.cli import identities, output
+from rawtrace.cli.groups import Group, Word
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError, UsageError
 from rawtrace.trust import authority as authorities
 from rawtrace.trust import certificates, identity, instruments, register
@@ -23,10 +25,12 @@ from rawtrace.trust.trustlist import StatusRecord
 SCHEMA = "urn:rawtrace:schema:authority-register:1"
 REVOCATION_SCHEMA = "urn:rawtrace:schema:revocation:1"
 
-_folder_argument = click.argument("folder", metavar="AUTHORITY", type=click.Path(path_type=Path))
+_REASONS = f"Why: {', '.join(authorities.REASONS[:-1])} or {authorities.REASONS[-1]}."
+
+_folder_argument = click.argument("folder", metavar="AUTHORITY", type=PATH)
 
 
-@click.group()
+@click.group(cls=Group)
 def authority() -> None:
     """Run an authority: certify instruments, revoke them, publish the trust list.
 
@@ -42,7 +46,7 @@ def authority() -> None:
 
 
 @authority.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--name", required=True, help="What verifiers will read; at most 48 characters.")
 @click.option("--owner", default="", metavar="ROR", help="The organisation that runs it, as ror.org lists it.")
 @click.option(
@@ -88,8 +92,8 @@ def new(
 
 @authority.command()
 @_folder_argument
-@click.argument("applicant", metavar="IDENTITY|REQUEST", type=click.Path(path_type=Path))
-@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="Where the certificate of a REQUEST goes.")
+@click.argument("applicant", metavar="IDENTITY|REQUEST", type=PATH)
+@click.option("--out", metavar="FILE", type=PATH, help="Where the certificate of a REQUEST goes.")
 @click.option("--hardware", is_flag=True, help="For a REQUEST: you have seen that its key is in a token.")
 @identities.new_key_option
 @identities.json_option
@@ -118,7 +122,7 @@ def issue(folder: Path, applicant: Path, *, out: Path | None, hardware: bool, ne
 @_folder_argument
 @click.option("--pid", default="", help="Revoke every certificate of this PID.")
 @click.option("--serial", default="", metavar="HEX", help="Revoke one certificate, by its serial number.")
-@click.option("--reason", required=True, type=click.Choice(authorities.REASONS, case_sensitive=False))
+@click.option("--reason", required=True, type=Word(authorities.REASONS), metavar="WORD", help=_REASONS)
 @click.option("--compromised-from", metavar="TIME", help="Seals proven to be older stay good: 2026-01-31T08:00Z.")
 @click.option("--note", default="", help="One line for people, published in the trust list.")
 @identities.json_option

@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import identities
+from rawtrace.cli.groups import Group
 from rawtrace.cli.lifecycle import add_lifecycle
 from rawtrace.trust.certificates import SignerKind
 
 
-@click.group()
+@click.group(cls=Group)
 def instrument() -> None:
     """Give an instrument an identity: a PID, a record, a key and a certificate.
 

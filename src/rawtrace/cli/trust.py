@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rawtrace.cli import output
+from rawtrace.cli.groups import Group
 from rawtrace.cli.parameters import PATH
 from rawtrace.trust import truststore
 from rawtrace.trust.anchors import Purpose, TrustList
@@ -19,7 +20,7 @@ SCHEMA = "urn:rawtrace:schema:trust:1"
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-@click.group()
+@click.group(cls=Group)
 def trust() -> None:
     """Keep the trust lists that `verify` goes by when no --trust is given.
 

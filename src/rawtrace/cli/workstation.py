@@ -7,11 +7,12 @@ from pathlib import Path
 import click
 
 from rawtrace.cli import identities
+from rawtrace.cli.groups import Group
 from rawtrace.cli.lifecycle import add_lifecycle
 from rawtrace.trust.certificates import SignerKind
 
 
-@click.group()
+@click.group(cls=Group)
 def workstation() -> None:
     """Give a workstation an identity, which signs derived data and figures.
 

@@ -35,7 +35,7 @@ def harvest(path: Path, personal: bool, as_json: bool) -> None:
         "values": values,
         "notes": list(found.notes),
     }
-    lines = [f"{path.name}: {found.format} ({found.media_type})"]
+    lines = [f"{path.resolve().name or path}: {found.format} ({found.media_type})"]
     lines += [f"  {v.name} = {v.value}   [{v.source}]" for v in found.values]
     lines += [f"  note: {note}" for note in found.notes]
     output.emit(value, as_json=as_json, text="\n".join(visible(line) for line in lines))

@@ -151,7 +151,7 @@ def seal(
     superseded = _superseded(sidecar) if supersede else None
     if sidecar.exists() and superseded is None:
         msg = f"{sidecar} exists already: {path.name} has a seal, and seals are never overwritten"
-        raise AlreadyExistsError(msg, hint=f"check it with: rawtrace verify {path}")
+        raise AlreadyExistsError(msg, hint=f"check it with: rawtrace verify {_as_argument(path)}")
 
     content = _bind(path, progress)
     found = ancestry.gather(made_from, progress=progress)
@@ -177,6 +177,11 @@ def seal(
 def sealed_copy_of(path: Path) -> Path:
     """Return where ``embed`` writes: ``NAME.sealed.EXT`` beside ``NAME.EXT``."""
     return path.with_name(f"{path.stem}.sealed{path.suffix}")
+
+
+def _as_argument(path: Path) -> str:
+    # "-" alone would be read as standard input, and with more behind it as an option.
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _asset_path(path: Path) -> Path:

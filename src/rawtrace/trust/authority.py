@@ -28,7 +28,7 @@ from pathlib import Path
 from cryptography import x509
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import CertificateError
+from rawtrace.errors import CertificateError, IdentityRecordError
 from rawtrace.trust import certificates, identifiers, instruments, keys, profiles, register, staging
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.authorityfolder import (
@@ -242,7 +242,10 @@ def revoke(
     if bool(pid) == (serial is not None):
         msg = "a revocation names either a PID or a serial number"
         raise CertificateError(msg)
-    uri = identifiers.pid(pid)[0] if pid else ""
+    try:
+        uri = identifiers.pid(pid)[0] if pid else ""
+    except IdentityRecordError as error:
+        raise IdentityRecordError(error.message, hint=f"see its PIDs: rawtrace authority list {folder}") from error
     with staging.exclusive(folder):
         list_key = operator_key(authority)
         known = {record.serial: record for record in register.statuses(folder)}

@@ -26,7 +26,7 @@ MAX_LISTS = 1000
 
 _SUFFIXES = {".jws", ".json"}
 #: Two letters at least before the colon: one alone is a Windows drive.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +76,9 @@ def gather(source: Path | str, *, require_signature: bool = False) -> tuple[Carr
     if (path / "authority.json").exists():
         msg = f"the authority in {path} has not published a list yet; expected {AUTHORITY_LIST} there"
         raise TrustListError(msg)
+    if (path / "certificate.pem").exists() and (path / "key.json").exists():
+        msg = f"{path} is the folder of an identity; trust lists come from the authority that certified it"
+        raise TrustListError(msg, hint=f"name the authority's folder, or the {AUTHORITY_LIST} that it publishes")
     try:
         files = sorted(one for one in path.iterdir() if one.suffix in _SUFFIXES and not one.name.startswith("."))
     except OSError as error:
@@ -90,7 +93,9 @@ def local_path(source: Path | str) -> Path:
     """Return a source as a path, and refuse addresses on the web in words."""
     text = source if isinstance(source, str) else source.as_posix()
     if _ADDRESS.match(text):
-        msg = f"{text} is an address; this version reads trust lists from files and folders only"
+        # A path has folded the slashes of an address.
+        whole = _ADDRESS.sub(r"\1://", text, count=1)
+        msg = f"{whole} is an address; this version reads trust lists from files and folders only"
         raise UsageError(msg, hint="download the list and name the file")
     return Path(source)
 

@@ -119,10 +119,11 @@ def read_list(data: bytes, *, source: str, require_signature: bool = True) -> Tr
     """
     what = f"the trust list {source}"
     if data.lstrip()[:1] == b"{":
+        parsed = lote.parse(data, what=what)
         if require_signature:
             msg = f"{what} is not signed, so nothing shows who wrote it"
             raise TrustListError(msg, hint="if you had it from its operator yourself: rawtrace trust add --unsigned")
-        return _trust_list(lote.parse(data, what=what), source=source)
+        return _trust_list(parsed, source=source)
     if b"-----BEGIN CERTIFICATE-----" in data:
         msg = f"{what} is a PEM file, which does not say what its authorities are for; expected a list in JSON or JWS"
         raise TrustListError(msg, hint="its operator usually publishes the same list as JSON beside it")

@@ -194,6 +194,34 @@ def test_a_revocation_that_makes_no_sense_is_refused(run: Run, options: tuple[st
     assert said in run.err
 
 
+def test_words_are_shown_as_they_are_written(run: Run) -> None:
+    assert run("authority", "revoke", "--help") == 0
+    assert "keyCompromise" in run.out
+    assert "keycompromise" not in run.out
+    assert run("authority", "revoke", "authority", "--serial", "abc", "--reason", "whim") == 2
+    assert "'cessationOfOperation'" in run.err
+
+
+@pytest.mark.parametrize("reason", ["SUPERSEDED", "cessationofoperation", "keyCompromise"])
+def test_words_are_taken_however_they_are_capitalised(run: Run, reason: str) -> None:
+    assert new_instrument(run, "--authority", "authority") == 0
+    pid = run.json("instrument", "show", "scope")["pid"]
+    said = run.json("authority", "revoke", "authority", "--pid", pid, "--reason", reason)["revoked"][0]["reason"]
+    assert said.casefold() == reason.casefold()
+    assert said in {"superseded", "cessationOfOperation", "keyCompromise"}
+
+
+@pytest.mark.parametrize("group", ["authority", "instrument", "workstation", "trust", "agent"])
+def test_the_list_of_commands_is_not_cut_short(run: Run, group: str) -> None:
+    assert run(group, "--help") == 0
+    assert "..." not in run.out.split("Commands:")[1]
+
+
+def test_an_unknown_pid_is_looked_up_and_not_left_out(run: Run) -> None:
+    assert run("authority", "revoke", "authority", "--pid", "nope", "--reason", "superseded") == 1
+    assert "hint: see its PIDs: rawtrace authority list authority" in run.err
+
+
 def test_publishing_signs_the_next_list(run: Run, place: Path) -> None:
     value = run.json("authority", "publish", "authority")
     found = read_list((place / value["trust_list"]).read_bytes(), source="test")

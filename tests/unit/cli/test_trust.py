@@ -76,6 +76,19 @@ def test_wrong_usage_exits_2(capsys: Any, place: Path, arguments: list[str]) -> 
     assert run(capsys, *arguments)[0] == 2
 
 
+def test_an_identity_is_no_trust_list(capsys: Any, place: Path, instrument: Any) -> None:
+    for source in (instrument.folder, instrument.folder / "instrument.json"):
+        code, out, err = run(capsys, "add", source)
+        assert (code, out) == (1, "")
+        assert "--unsigned" not in err
+    assert "folder of an identity" in run(capsys, "add", instrument.folder)[2]
+
+
+def test_an_address_is_shown_as_it_was_given(capsys: Any, place: Path) -> None:
+    assert run_for_code(["verify", str(place), "--trust", "https://example.org/list.jws"]) == 2
+    assert "https://example.org/list.jws is an address" in capsys.readouterr().err
+
+
 def test_missing_source_exits_3(capsys: Any, place: Path) -> None:
     assert run(capsys, "add", place / "nothing.jws")[0] == 3
 

@@ -184,13 +184,13 @@ def parse_index(data: bytes) -> dict[bytes, bytes]:
     if not data.endswith(b"\n"):
         msg = "the index does not end with a whole line" if data else "the index is empty"
         raise MalformedError(msg)
+    if data.count(b"\n") > MAX_MEMBERS:
+        msg = f"the index has more than {MAX_MEMBERS} lines"
+        raise LimitError(msg)
     members: dict[bytes, bytes] = {}
     root = b""
     previous = b""
     for number, raw in enumerate(data[:-1].split(b"\n"), start=1):
-        if number > MAX_MEMBERS:
-            msg = f"the index has more than {MAX_MEMBERS} lines"
-            raise LimitError(msg)
         digest, whole = _parse_line(raw, number)
         first, _, path = whole.partition(b"/")
         root = root or first

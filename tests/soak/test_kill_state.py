@@ -54,7 +54,7 @@ def test_an_agent_that_crashes_at_every_step_of_its_seals(tmp_path: Path, faulty
         run = (*run, "--instrument", people.instrument, "--state", folder / "state" / "agent.sqlite")
         ended = faulty.run(*run, under=watched, die_at=step, torn=bool(step % 2))
         if not ended.killed:
-            assert ended.code == 0, ended
+            assert ended.code == 0, ended.stderr
             break
         faulty.good(*run)
         assert {path: path.read_bytes() for path in data} == data

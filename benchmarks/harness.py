@@ -21,6 +21,10 @@ from pathlib import Path
 MIB = 1 << 20
 
 
+class FailedRunError(Exception):
+    """A program ended otherwise than it should; a failed run has no time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one run of a program used.
@@ -121,7 +125,7 @@ def rawtrace(*arguments: str | Path) -> list[str]:
 def run(
     command: Sequence[str | Path], *, folder: Path, accepted: Sequence[int] = (0,), keep_output: bool = False
 ) -> Usage:
-    """Run a program to its end; raises where it fails, for a failed run has no time."""
+    """Run a program to its end; raises ``FailedRunError`` where it fails."""
     if not hasattr(os, "wait4"):
         sys.exit("benchmarks: this system does not tell what a child process used; run them on Linux or macOS")
     out = folder / ".benchmark-output" if keep_output else Path(os.devnull)
@@ -135,7 +139,7 @@ def run(
     said = errors.read_text(errors="replace")[-2000:]
     errors.unlink()
     if code not in accepted:
-        raise RuntimeError(f"{' '.join(map(str, command))[:200]} ended with {code}: {said}")
+        raise FailedRunError(f"{' '.join(map(str, command))[:200]} ended with {code}: {said}")
     output = out.read_bytes() if keep_output else b""
     if keep_output:
         out.unlink()

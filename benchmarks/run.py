@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import batches, files, folders, footprint, startup  # noqa: E402
 from benchmarks.data import make_signer  # noqa: E402
-from benchmarks.harness import Bench, Row  # noqa: E402
+from benchmarks.harness import Bench, FailedRunError, Row  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 GROUPS = {
@@ -30,6 +30,8 @@ GROUPS = {
 }
 #: Watts of one busy core of a server with its share of memory; an assumption, not measured.
 WATTS = 15.0
+#: What stands below it is shown in docs/concepts/cost.md, too.
+_MARK = "<!-- results -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,20 @@ def main() -> int:
     if load > 0.5:
         print(f"benchmarks: the machine is busy (load {load:.1f}); ratios hold, files/s do not", file=sys.stderr)
     started = time.monotonic()
-    lines = [_heading(options), "", *_head(options)]
-    missed = 0
+    lines = [_heading(options), "", _MARK, "", *_head(options)]
+    missed, failed = 0, False
     print("\n".join(lines), flush=True)
     for row in _measure(options):
         line = _line(row, options)
         lines.append(line)
         missed += row.met is False
+        failed |= row.figure.startswith("failed")
         print(line, flush=True)
     tail = _tail(options, missed=missed, load=load, seconds=time.monotonic() - started)
     print("\n".join(tail))
-    if options.write:
+    if options.write and not failed:
         RESULTS.write_text("\n".join([*lines, *tail]) + "\n", encoding="utf-8")
-    return 0
+    return 1 if failed else 0
 
 
 def _measure(options: Options) -> Iterator[Row]:
@@ -72,7 +75,11 @@ def _measure(options: Options) -> Iterator[Row]:
         bench = Bench(folder=folder, quick=options.quick, repeats=options.repeats)
         signer = make_signer(bench)
         for group in options.groups:
-            yield from GROUPS[group](bench, signer)
+            try:
+                yield from GROUPS[group](bench, signer)
+            except FailedRunError as error:  # the other groups still have something to tell
+                print(f"benchmarks: {error}", file=sys.stderr)
+                yield Row(what=f"the rest of {group}", figure="failed, see the errors", met=False)
 
 
 def _options() -> Options:
@@ -81,8 +88,10 @@ def _options() -> Options:
     parser.add_argument("--write", action="store_true", help=f"write the table to {RESULTS.relative_to(ROOT)}")
     parser.add_argument("--repeats", type=int, default=0, metavar="N", help="pairs per row (7; with --quick 1)")
     parser.add_argument("--watts", type=float, default=WATTS, help="watts of a busy core, for the energy estimate")
-    parser.add_argument("--only", action="append", choices=tuple(GROUPS), default=[], help="a group; repeatable")
+    parser.add_argument("--only", action="append", choices=tuple(GROUPS), default=[], help="one group; repeatable")
     given = parser.parse_args()
+    if given.write and (given.quick or given.only):
+        parser.error("--write wants the whole table at full size")
     return Options(
         quick=given.quick,
         write=given.write,
@@ -99,7 +108,7 @@ def _heading(options: Options) -> str:
 def _head(options: Options) -> list[str]:
     return [
         f"Each figure is the median of {options.repeats} runs (start-up: 15), each beside its yardstick, with the "
-        "least and the greatest in brackets. `benchmarks/run.py` makes this page.",
+        "least and the greatest in brackets. `make bench ARGS=--write` makes this page.",
         "",
         "| what | measured | target | met | also | CPU | energy, estimated |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,10 +112,10 @@ def as_text(found: Status) -> str:
     """Return a status for people, the most important first."""
     facts, counts = found.facts, found.counts
     if found.pid is not None:
-        lines = [f"running{f' as process {found.pid}' if found.pid else ''} since {facts.get('since', 'unknown')}"]
+        lines = [f"running{f' as process {found.pid}' if found.pid else ''} since {_when(facts.get('since', ''))}"]
     else:
         stopped = facts.get("stopped", "")
-        lines = [f"not running; stopped {stopped}" if stopped else "not running; it did not stop in order"]
+        lines = [f"not running; stopped {_when(stopped)}" if stopped else "not running; it did not stop in order"]
     lines.append(f"watches {facts.get('watch', 'nothing yet')} ({facts.get('mode', '')})")
     if facts.get("problem"):
         lines.append(f"cannot work at the moment: {facts['problem']}")
@@ -125,10 +126,11 @@ def as_text(found: Status) -> str:
     lines += _section("not sealed, tried again by itself", [f"{_name(row)}: {row.error}" for row in found.failed])
     lines += _section("a person must look", [f"{_name(row)}: {row.reason}" for row in found.changed])
     lines += _section(
-        "waiting, oldest first", [f"{_name(row)} (since {row.first_seen}): {_why(row)}" for row in found.waiting]
+        "waiting, oldest first", [f"{_name(row)} (since {_when(row.first_seen)}): {_why(row)}" for row in found.waiting]
     )
     lines += _section(
-        "last sealed", [f"{row.sealed_at}  {_name(row)}  {_HOW.get(row.how, row.how)}" for row in found.sealed[:5]]
+        "last sealed",
+        [f"{_when(row.sealed_at)}  {_name(row)}  {_HOW.get(row.how, row.how)}" for row in found.sealed[:5]],
     )
     return "\n".join(lines)
 
@@ -149,6 +151,14 @@ def _waiting(row: Row) -> dict[str, Any]:
         "why": _why(row),
         "quiet_s": round(row.quiet_s, 1),
     }
+
+
+def _when(text: str) -> str:
+    """Return a noted time as people read it, to the minute; programs find the exact one in the JSON."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text or "an unknown time"
 
 
 def _why(row: Row) -> str:

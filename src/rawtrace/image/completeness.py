@@ -89,7 +89,8 @@ def completeness(path: Path) -> Completeness:
     try:
         return checks[kind](path)
     except MalformedError as error:
-        return Completeness(finished=False, reason=error.message)
+        # For the people at the microscope; the detail is for whoever looks into a file that stays like this.
+        return Completeness(finished=False, reason=f"it is written in part only, or damaged ({error.message})")
     except Error as error:
         return Completeness(finished=None, reason=error.message)
     except Exception as error:  # noqa: BLE001  half-written content may break any parser
@@ -101,8 +102,8 @@ def _png(path: Path) -> Completeness:
     with path.open("rb") as stream:
         pixels = sum(part.size for part in rasterchunks.png_chunks(stream, size) if part.name == "IDAT")
     if not pixels:
-        return Completeness(finished=False, reason="the PNG has no pixels")
-    return Completeness(finished=True, reason="the PNG ends with its IEND chunk")
+        return Completeness(finished=False, reason="the PNG has no pixels yet")
+    return Completeness(finished=True, reason="the PNG is written to its end")
 
 
 def _jpeg(path: Path) -> Completeness:
@@ -116,9 +117,9 @@ def _jpeg(path: Path) -> Completeness:
         last = b""
         while block := stream.read(_BLOCK):
             if b"\xff\xd9" in last + block:
-                return Completeness(finished=True, reason="the JPEG ends with its end mark")
+                return Completeness(finished=True, reason="the JPEG is written to its end")
             last = block[-1:]
-    return Completeness(finished=False, reason="the JPEG has no end mark yet")
+    return Completeness(finished=False, reason="the end of the JPEG is not written yet")
 
 
 def _dicom(path: Path) -> Completeness:

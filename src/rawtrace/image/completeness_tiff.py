@@ -43,15 +43,15 @@ def check(path: Path) -> Completeness:
     with path.open("rb") as stream:
         tiff = TiffDirectories(stream, size)
         if tiff.first == 0:
-            return Completeness(finished=False, present=0, reason="the TIFF has no directory yet")
+            return Completeness(finished=False, present=0, reason="the TIFF holds no image yet")
         survey = _survey(tiff)
         if survey.first is None:
-            return Completeness(finished=False, present=0, reason="the TIFF has no directory yet")
+            return Completeness(finished=False, present=0, reason="the TIFF holds no image yet")
         data = description(tiff, survey.first)
         plane = _plane_bytes(tiff, survey.first)
         samples = _number(tiff, survey.first, SAMPLES, 1)
     if survey.cut:
-        reason = f"the pixels of page {survey.cut[0]} run past the end of the file"
+        reason = f"the pixels of page {survey.cut[0]} are written in part only"
         return Completeness(finished=False, present=survey.pages - len(survey.cut), reason=reason)
     if omexml.looks_like_ome(data):
         return _ome(data, survey, samples, trailing=size - survey.end, plane=plane)

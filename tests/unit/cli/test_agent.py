@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -138,9 +139,19 @@ def test_once_and_status(place: Path, instrument: Identity, capsys: Any) -> None
     assert [(one["path"], one["why"]) for one in status["waiting"]] == [("empty.csv", "it is empty so far")]
     assert run_for_code(["agent", "status", "--watch", str(place / "watched")]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("not running; stopped 20")
+    assert re.match(r"not running; stopped \d{4}-\d\d-\d\d \d\d:\d\d UTC\n", text)
+    assert re.search(r"empty\.csv \(since \d{4}-\d\d-\d\d \d\d:\d\d UTC\): it is empty so far", text)
+    assert "+00:00" not in text
     assert "1 sealed, 1 waiting, 0 failed" in text
     assert "nothing changed any more" in text
+
+
+def test_status_says_in_words_that_a_file_is_not_whole(place: Path, instrument: Identity, capsys: Any) -> None:
+    (place / "watched" / "a.tif").write_bytes(b"II*\x00\xff\xff\xff\x7f")
+    once(place, instrument)
+    capsys.readouterr()
+    assert run_for_code(["agent", "status", "--watch", str(place / "watched")]) == 0
+    assert "it is written in part only, or damaged" in capsys.readouterr().out
 
 
 def test_no_key_and_no_pin_is_logged(place: Path, instrument: Identity, capsys: Any) -> None:

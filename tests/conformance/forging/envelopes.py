@@ -286,7 +286,7 @@ def statement_values_of_odd_types(lab: Lab, out: Path) -> None:
     lab.handmade(
         lab.data(out),
         signer,
-        instrument={"location": b"\x00\xff", "owner": {"name": b"bytes"}, "extra": float("nan")},
+        instrument={"capture": ["not", "text"], "more": b"\x00\xff", "extra": float("nan")},
         acquisition={"metadata": odd, "size": float("inf"), "operator": [b"x"], "supersedes": {"label": b"\x01"}},
         more=[said("org.rawtrace.inputs", {"version": 1, "inputs": 5})],
     )

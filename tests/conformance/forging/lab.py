@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from forging import handmade, pki
 from forging.handmade import Said, said
-from forging.pki import NOW, Party, StampAuthority
+from forging.pki import NOW, OWNER, Party, StampAuthority
 from rawtrace.sealing import binding
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.seal import Seal
@@ -26,14 +27,12 @@ from rawtrace.trust.anchors import Anchor, Purpose, StatusRecord
 from rawtrace.trust.authority import create_authority
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity, create_identity
-from rawtrace.trust.instruments import new_record
+from rawtrace.trust.instruments import new_record, record_bytes, summary
 from rawtrace.trust.keys import FileKey
 from rawtrace.trust.trustlist import build_list, sign_list
 
 Forge = Callable[["Lab", Path], None]
 FORGES: dict[str, Forge] = {}
-#: A made-up organisation with valid check digits.
-OWNER = "https://ror.org/0exampe44"
 TRUST_LIST = "trust-list.jws"
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
@@ -52,7 +51,7 @@ class Hand:
     private: Any
     pid: str = pki.PID
     kind: str = "instrument"
-    record_sha256: str = ""
+    record: bytes = pki.RECORD
 
 
 class Lab:
@@ -108,13 +107,8 @@ class Lab:
             private,
             pid=str(identity.record["identifier"]["identifier"]),
             kind=str(identity.kind),
-            record_sha256=self.record_sha256(identity),
+            record=record_bytes(identity.record),
         )
-
-    def record_sha256(self, identity: Identity) -> str:
-        name = {SignerKind.INSTRUMENT: "instrument.json", SignerKind.WORKSTATION: "workstation.json"}
-        data = (identity.folder / name.get(identity.role, "repository.json")).read_bytes()
-        return hashlib.sha256(data).hexdigest()
 
     # Trust lists.
 
@@ -182,11 +176,12 @@ class Lab:
         instrument = {
             "version": 1,
             "signer_kind": signer.kind,
+            **{key: value for key, value in summary(json.loads(signer.record)).items() if value},
             "pid": signer.pid,
-            "name": "Forged Scope",
+            "record": signer.record.decode(),
+            "profile_sha256": hashlib.sha256(signer.record).hexdigest(),
             "assurance": "instrument-software-key" if signer.kind == "instrument" else signer.kind,
             "capture": "engine-hook",
-            **({"profile_sha256": signer.record_sha256} if signer.record_sha256 else {}),
         }
         acquisition = {
             "version": 1,

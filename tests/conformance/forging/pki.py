@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import NameOID
 
+from rawtrace.trust.certificates import SignerKind
+from rawtrace.trust.instruments import new_record, record_bytes
+
 NOW = datetime.now(UTC).replace(microsecond=0)
 DAY = timedelta(days=1)
 ARC = "2.25.188821709947050430882080198101075704849"
@@ -23,7 +26,24 @@ INSTRUMENT, WORKSTATION, REPOSITORY, SELF = (f"{ARC}.1.{number}" for number in (
 SOFTWARE, HARDWARE = f"{ARC}.2.1", f"{ARC}.2.2"
 DOCUMENT_SIGNING, SERVER_AUTH = "1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.1"
 TIME_STAMPING, LIST_SIGNING = "1.3.6.1.5.5.7.3.8", "0.4.0.2231.3.0"
+#: A made-up organisation with valid check digits.
+OWNER = "https://ror.org/0exampe44"
 PID = "https://hdl.handle.net/20.500.12345/forged-scope"
+
+
+#: The PIDINST record that every certificate of the forged instrument binds.
+RECORD = record_bytes(
+    new_record(
+        kind=SignerKind.INSTRUMENT,
+        name="Forged Scope",
+        owner=OWNER,
+        owner_name="Example University",
+        manufacturer="Example Optics",
+        model="Widefield 1",
+        serial="SN-0002",
+        pid=PID,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,7 @@ def certify(
     usage: str | None = None,
     policies: Sequence[str] = (),
     pid: str = "",
+    record: bytes = b"",
     start: datetime = NOW - 30 * DAY,
     end: datetime = NOW + 300 * DAY,
     constraints: x509.NameConstraints | None = None,
@@ -100,6 +121,9 @@ def certify(
     if pid:
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(pid)])
         builder = builder.add_extension(names, critical=False)
+    if record:
+        digest = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"{ARC}.3"), b"\x04\x20" + _sha256(record))
+        builder = builder.add_extension(digest, critical=False)
     if constraints:
         builder = builder.add_extension(constraints, critical=True)
     algorithm = None if isinstance(signing, ed25519.Ed25519PrivateKey) else hashes.SHA256()
@@ -109,7 +133,7 @@ def certify(
 
 def instrument(issuer: Party, **changes: Any) -> Party:
     """An instrument with a software key, certified by ``issuer``."""
-    options: dict[str, Any] = {"policies": (INSTRUMENT, SOFTWARE), "pid": PID}
+    options: dict[str, Any] = {"policies": (INSTRUMENT, SOFTWARE), "pid": PID, "record": RECORD}
     return certify("Forged Scope", issuer, **(options | changes))
 
 
@@ -173,3 +197,7 @@ class StampAuthority:
             "signer_infos": [signer],
         }
         return bytes(cms.ContentInfo({"content_type": "signed_data", "content": cms.SignedData(signed)}).dump())
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

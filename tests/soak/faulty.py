@@ -22,6 +22,7 @@ import resource
 import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ class Steps:
         self.count, self.log = 0, log
         self.dirty: dict[str, None] = {}
         self.busy = False
+        self.lock = threading.Lock()
 
     def install(self) -> None:
         sync = os.fsync
@@ -80,7 +82,8 @@ class Steps:
     def step(self, event: str, path: str) -> None:
         if not path.startswith(self.under):
             return
-        number, self.count = self.count, self.count + 1
+        with self.lock:  # an agent seals in several threads
+            number, self.count = self.count, self.count + 1
         os.write(self.log, f"{event} {os.path.relpath(path, self.under)}\n".encode("utf-8", "backslashreplace"))
         if number == self.die_at:
             self.die()
@@ -90,7 +93,7 @@ class Steps:
 
     def die(self) -> None:
         self.busy = True
-        for path in self.dirty if self.torn else ():
+        for path in list(self.dirty) if self.torn else ():
             with contextlib.suppress(OSError):
                 os.truncate(path, Path(path).stat().st_size // 2)
         os._exit(KILLED)

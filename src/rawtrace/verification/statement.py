@@ -40,6 +40,9 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
         if kind is None:
             message = "the seal says who signed it and as what, which the certificate does not say"
             yield finding("statement-unbacked", message)
+        elif leaf is not None and not record_digest_of(leaf):
+            message = "the seal says more of the instrument than the certificate, which is bound to no record"
+            yield finding("statement-unbacked", message)
         elif not contradictions and not faults:
             yield finding(
                 "statement-fits", f"the certificate allows what the seal states: {_stated(manifest) or 'nothing'}"
@@ -98,6 +101,8 @@ def _contradictions(
 
 def _record_contradictions(instrument: Mapping[str, Any], certified: bytes) -> Iterator[str]:
     """Compare what the seal says of the instrument with the record in it, and that with the certificate's digest."""
+    if not certified:
+        return
     record = instrument.get("record")
     text = record.encode("utf-8", "surrogatepass") if isinstance(record, str) else b""
     if instrument.get("profile_sha256") != certified.hex() or sha256(text).digest() != certified:

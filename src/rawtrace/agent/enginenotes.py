@@ -62,6 +62,8 @@ class EngineNotes:
             self._outbox.tell(name, told)
             self._told[name] = told
             register.enlist([(name, self._watched.kind(name))])
+            if name in register.tracks:
+                register.tracks[name].told = True
             register.look_soon(name)
         try:
             note.source.unlink(missing_ok=True)

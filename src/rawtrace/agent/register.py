@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ from rawtrace.sealing.finished import Fingerprint, look
 _LOG = logging.getLogger("rawtrace.agent")
 _NOTE_EVERY_S = 2.0
 _SAVE_QUIET_S = 60.0
+_TURNS = 4
 
 
 @dataclass(slots=True)
@@ -34,6 +36,8 @@ class Track:
         As last seen; unchanged since ``changed_at`` and, in earlier runs, for ``quiet_before_s``.
     says : Says or None
         The format's answer for this fingerprint, once asked.
+    told : bool
+        An engine has said something of it.
     due, not_before : float
         When to look next; the earliest moment a hint may bring that forward to.
     settling : bool
@@ -48,6 +52,7 @@ class Track:
     changed_at: float = 0.0
     quiet_before_s: float = 0.0
     says: Says | None = None
+    told: bool = False
     due: float = 0.0
     not_before: float = 0.0
     attempts: int = 0
@@ -66,6 +71,11 @@ class Track:
     def restart(self, now: float) -> None:
         """Start the quiet period anew."""
         self.changed_at, self.quiet_before_s = now, 0.0
+
+    @property
+    def quiet_only(self) -> bool:
+        """Whether nothing but quiet can show that it is finished: neither its format nor an engine says so."""
+        return not self.told and self.says is not None and self.says.finished is None
 
     def settled_s(self, now: float) -> float:
         """Return for how many seconds it has not changed."""
@@ -103,6 +113,9 @@ class Register:
         self._changed: set[str] = set()
         self._incomparable: set[str] = set()
         self._due: list[tuple[float, str]] = []
+        self._ripe: deque[tuple[float, str]] = deque()
+        self._ripe_by_quiet: deque[tuple[float, str]] = deque()
+        self._turn = 0
         self._waits: dict[str, Wait] = {}
         for row in outbox.rows():
             try:
@@ -151,22 +164,40 @@ class Register:
     def reschedule(self, after_s: float) -> None:
         """Look at everything again after some seconds: a step was broken off in the middle."""
         self._due = []
+        self._ripe.clear()
+        self._ripe_by_quiet.clear()
         for track in self.tracks.values():
             if not track.sealing:
                 self.schedule(track, after_s)
 
     def next_due(self) -> float:
         """Return when something is due."""
+        if self._ripe or self._ripe_by_quiet:
+            return float("-inf")
         return self._due[0][0] if self._due else float("inf")
 
     def pop_due(self, now: float) -> Track | None:
-        """Return the next asset to look at, or ``None`` if none is due yet."""
+        """Return the next asset to look at, or ``None`` if none is due yet.
+
+        In order of readiness, but a burst of files of which only quiet can show that they are finished does not
+        hold up an acquisition whose format or engine says so: of four turns, such files get one while others wait.
+        """
         while self._due and self._due[0][0] <= now:
             due, name = heapq.heappop(self._due)
-            track = self.tracks.get(name)
-            if track is not None and not track.sealing and track.due == due:
+            if (track := self._waiting(due, name)) is not None:
+                (self._ripe_by_quiet if track.quiet_only else self._ripe).append((due, name))
+        while self._ripe or self._ripe_by_quiet:
+            others_turn = bool(self._ripe_by_quiet) and (not self._ripe or self._turn % _TURNS == _TURNS - 1)
+            track = self._waiting(*(self._ripe_by_quiet if others_turn else self._ripe).popleft())
+            if track is not None:
+                self._turn += 1
                 return track
         return None
+
+    def _waiting(self, due: float, name: str) -> Track | None:
+        """Return an asset if it still waits for just this moment."""
+        track = self.tracks.get(name)
+        return track if track is not None and not track.sealing and track.due == due else None
 
     def note_wait(self, track: Track, reason: str) -> None:
         """Keep why an asset waits, to be written down with the others."""

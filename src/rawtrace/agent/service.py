@@ -38,6 +38,7 @@ from rawtrace.sealing.finished import look
 
 _LOG = logging.getLogger("rawtrace.agent")
 _NAP_S = 1.0
+_LONGEST_TURN_S = 0.5
 _LONGEST_BACKOFF_S = 300.0
 
 
@@ -138,7 +139,11 @@ class Service:
             self._sweep()
         self._notes.take()
         now = self._clock()
-        while not self._workers.full and (track := self._register.pop_due(now)) is not None:
+        # However much there is to do, what is new is taken notice of in between.
+        while not self._workers.full and self._clock() - now < _LONGEST_TURN_S:
+            track = self._register.pop_due(now)
+            if track is None:
+                break
             self._examine(track)
             self._collect()
         self._register.write_waits()

@@ -526,3 +526,74 @@ def test_half_a_publication_is_taken_up_again(world: Any) -> None:
     world.write("a.tif.c2pa", b"")
     world.pass_time(world.service(), 7)
     assert sealed(world) == ["a.tif"]
+
+
+# --- who comes first
+
+
+@pytest.fixture
+def busy(world: Any) -> Any:
+    """Two hundred small files are ready at once, and each seal takes 100 ms: twenty seconds' work."""
+
+    def take_time(path: Path) -> None:
+        world.now += 0.1
+
+    world.during = take_time
+    for number in range(200):
+        world.write(f"burst/{number:03}.csv")
+    return world
+
+
+def sealed_at(world: Any, service: Any, name: str, within_s: float) -> float:
+    start = world.now
+    while name not in sealed(world):
+        world.pass_time(service, 0.05, step_s=0.05)
+        assert world.now - start < within_s, len(world.seals)
+    return float(world.now - start)
+
+
+def test_a_burst_of_small_files_does_not_hold_up_an_acquisition(busy: Any) -> None:
+    service = busy.service()
+    while len(busy.seals) < 20:
+        busy.pass_time(service, 0.1)
+    busy.says["new.ome.tif"] = lab.complete_says()
+    busy.write("new.ome.tif")
+    service._hints.add(str(busy.root / "new.ome.tif"))
+    # One second of quiet, in which the format is not asked, and at most two more.
+    assert sealed_at(busy, service, "new.ome.tif", within_s=3) < 3
+    assert len(busy.seals) < 60
+    busy.pass_time(service, 30)
+    assert len(busy.seals) == 201
+
+
+def test_what_the_engine_announces_overtakes_a_burst(busy: Any) -> None:
+    service = busy.service()
+    while len(busy.seals) < 20:
+        busy.pass_time(service, 0.1)
+    leave_note(busy.root / NOTES_FOLDER, busy.write("z.raw"), engine="engine")
+    assert sealed_at(busy, service, "z.raw", within_s=2) < 2
+
+
+def test_a_note_about_one_of_the_burst_brings_it_forward(busy: Any) -> None:
+    service = busy.service()
+    while len(busy.seals) < 20:
+        busy.pass_time(service, 0.1)
+    leave_note(busy.root / NOTES_FOLDER, busy.root / "burst" / "199.csv", engine="engine")
+    assert sealed_at(busy, service, "burst/199.csv", within_s=2) < 2
+
+
+def test_a_steady_stream_of_acquisitions_does_not_starve_the_rest(busy: Any) -> None:
+    service = busy.service()
+    while len(busy.seals) < 20:
+        busy.pass_time(service, 0.1)
+    for turn in range(20):
+        # More than can be sealed in that time.
+        for number in range(6):
+            name = f"{turn:02}-{number}.ome.tif"
+            busy.says[name] = lab.complete_says()
+            busy.write(name)
+        busy.pass_time(service, 0.5)
+    small = [name for name in sealed(busy)[20:] if name.startswith("burst/")]
+    others = len(sealed(busy)) - 20 - len(small)
+    assert 20 < len(small) < others, (len(small), others)
+    assert small == sorted(small)

@@ -582,18 +582,19 @@ def test_a_note_about_one_of_the_burst_brings_it_forward(busy: Any) -> None:
     assert sealed_at(busy, service, "burst/199.csv", within_s=2) < 2
 
 
-def test_a_steady_stream_of_acquisitions_does_not_starve_the_rest(busy: Any) -> None:
-    service = busy.service()
-    while len(busy.seals) < 20:
-        busy.pass_time(service, 0.1)
-    for turn in range(20):
-        # More than can be sealed in that time.
-        for number in range(6):
-            name = f"{turn:02}-{number}.ome.tif"
-            busy.says[name] = lab.complete_says()
-            busy.write(name)
-        busy.pass_time(service, 0.5)
-    small = [name for name in sealed(busy)[20:] if name.startswith("burst/")]
-    others = len(sealed(busy)) - 20 - len(small)
-    assert 20 < len(small) < others, (len(small), others)
-    assert small == sorted(small)
+def test_of_four_turns_the_rest_gets_one(world: Any) -> None:
+    for number in range(40):
+        world.write(f"{number:02}.csv")
+        world.write(f"{number:02}.ome.tif")
+    register = world.service()._register
+    register.enlist((found.name, found.kind) for found in register._watched.sweep().found)
+    for name, track in sorted(register.tracks.items()):
+        track.says = NothingSaid() if name.endswith(".csv") else lab.complete_says()
+        register.schedule(track, 0)
+    order = [register.pop_due(world.now).name for _ in range(80)]
+    assert register.pop_due(world.now) is None
+    for suffix in (".csv", ".ome.tif"):
+        mine = [name for name in order if name.endswith(suffix)]
+        assert mine == sorted(mine)
+    assert [name.endswith(".csv") for name in order[:12]] == [False, False, False, True] * 3
+    assert len({*order}) == 80

@@ -190,6 +190,8 @@ class Register:
             others_turn = bool(self._ripe_by_quiet) and (not self._ripe or self._turn % _TURNS == _TURNS - 1)
             track = self._waiting(*(self._ripe_by_quiet if others_turn else self._ripe).popleft())
             if track is not None:
+                # Whoever looks at it says when to look again.
+                track.due = float("inf")
                 self._turn += 1
                 return track
         return None

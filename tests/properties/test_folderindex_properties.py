@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,14 @@ from rawtrace.sealing.folderindex import parse_index
 # Any bytes that a file name can hold, the escaped ones often.
 _part = st.one_of(
     st.binary(min_size=1, max_size=12), st.text("ab\\\n\r.é ", min_size=1, max_size=6).map(str.encode)
-).filter(lambda part: part not in {b".", b".."} and b"/" not in part and b"\0" not in part)
+).filter(
+    lambda part: (
+        part not in {b".", b".."}
+        and b"/" not in part
+        and b"\0" not in part
+        and not folderindex.is_litter(os.fsdecode(part))
+    )
+)
 _paths = st.lists(st.lists(_part, min_size=1, max_size=3).map(b"/".join), min_size=1, max_size=8, unique=True)
 
 

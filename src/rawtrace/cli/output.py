@@ -45,12 +45,12 @@ def line(text: str = "") -> None:
 
 def emit(value: dict[str, Any], *, as_json: bool, text: str) -> None:
     """Print a result: one JSON document, or its text for people."""
-    line(json.dumps(value, indent=2, ensure_ascii=False) if as_json else text)
+    line(json.dumps(value, indent=2, ensure_ascii=_only_ascii()) if as_json else text)
 
 
 def emit_json_line(value: dict[str, Any]) -> None:
     """Print one line of NDJSON and flush, so that a reader can follow a batch."""
-    line(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    line(json.dumps(value, ensure_ascii=_only_ascii(), separators=(",", ":")))
     sys.stdout.flush()
 
 
@@ -126,6 +126,11 @@ class _Bar:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _only_ascii() -> bool:
+    """Whether stdout takes less than UTF-8, as pipes on Windows do: JSON then escapes what it cannot encode."""
+    return (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") != "utf8"
 
 
 def _one_line(text: str) -> str:

@@ -55,6 +55,11 @@ def _text(manifests: list[dict[str, Any]]) -> str:
     return "\n".join(visible(line) for line in lines)
 
 
+def _item(data: Any, depth: int) -> list[str]:
+    """Outline one item of a list, marked where it begins."""
+    return [f"{'  ' if number else '- '}{line}" for number, line in enumerate(_outline(data, depth))]
+
+
 def _outline(data: Any, depth: int = 0) -> list[str]:
     if depth > 8:
         return ["..."]
@@ -67,6 +72,6 @@ def _outline(data: Any, depth: int = 0) -> list[str]:
                 lines.append(f"{key}: {value}")
         return lines
     if isinstance(data, list):
-        shown = [line for item in data[:50] for line in _outline(item, depth + 1)]
+        shown = [line for item in data[:50] for line in _item(item, depth + 1)]
         return shown + ([f"... and {len(data) - 50} more"] if len(data) > 50 else [])
     return [str(data)]

@@ -198,6 +198,9 @@ def parse_index(data: bytes) -> dict[bytes, bytes]:
         if first != root:
             msg = f"line {number} of the index names another folder, {show_path(first)}, than the lines before it"
             raise MalformedError(msg)
+        if is_litter(os.fsdecode(path.rsplit(b"/", 1)[-1])):
+            msg = f"line {number} of the index names {show_path(path)}, which is no part of any data"
+            raise MalformedError(msg)
         if path in members:
             msg = f"line {number} of the index names {show_path(path)} twice"
             raise MalformedError(msg)

@@ -166,6 +166,13 @@ def _header(data: bytes, start: int, limit: int) -> tuple[bytes, int, int]:
     if length < body - start:
         msg = f"the box at byte {start} of the seal states a length of {length}; expected at least its header"
         raise SealUnreadableError(msg)
+    if length > limit - start and start == 0:
+        msg = (
+            f"the seal breaks off: it should have {length} bytes and has {limit}"
+            if kind == SUPERBOX
+            else "it does not begin like a seal"
+        )
+        raise SealUnreadableError(msg)
     if length > limit - start:
         msg = (
             f"the box at byte {start} of the seal states {length} bytes; the box around it has room for {limit - start}"

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from rawtrace.errors import KeyUnavailableError, MissingExtraError, from_os_error
 from rawtrace.trust.keys import Algorithm, IssuingKey, Protection, PublicKey
+from rawtrace.trust.modules import accept_module, check_module
 
 _MAX_PIN_BYTES = 256
 _MAX_LABEL = 64
@@ -89,9 +90,10 @@ class TokenKey:
             "key": label,
             "pin_file": str(options.pin_file),
         }
-        session = _session(pointer, writable=True)
+        session = _session(pointer, writable=True, named=True)
         with _in_words(f"making a key in the token {options.token!r}"):
             _generate(session, algorithm, label)
+        accept_module(options.module)
         return cls._found(session, pointer), pointer
 
     @classmethod
@@ -111,7 +113,7 @@ class TokenKey:
         if Path(pointer["module"]).resolve().is_relative_to(folder.resolve()):
             msg = f"the PKCS#11 module of {folder} lies in that very folder; expected one that is installed"
             raise KeyUnavailableError(msg)
-        return cls._found(_session(pointer, writable=False), pointer)
+        return cls._found(_session(pointer, writable=False, named=False), pointer)
 
     @classmethod
     def _found(cls, session: Any, pointer: Mapping[str, Any]) -> TokenKey:
@@ -170,7 +172,7 @@ class TokenKey:
         """Remove the key pair from its token: only for a creation that came to nothing."""
         from pkcs11 import Attribute
 
-        session = _session(pointer, writable=True)
+        session = _session(pointer, writable=True, named=True)
         with self._lock, _in_words("removing an unused key from the token"):
             for found in list(session.get_objects({Attribute.LABEL: pointer["key"]})):
                 found.destroy()
@@ -270,7 +272,7 @@ def _library() -> Any:
     return pkcs11
 
 
-def _session(pointer: Mapping[str, Any], *, writable: bool) -> Any:
+def _session(pointer: Mapping[str, Any], *, writable: bool, named: bool) -> Any:
     library = _library()
     module, pin_file = Path(pointer["module"]), Path(pointer["pin_file"])
     if not module.is_absolute() or not pin_file.is_absolute():
@@ -279,10 +281,7 @@ def _session(pointer: Mapping[str, Any], *, writable: bool) -> Any:
     if not 0 < len(pointer["token"]) <= _MAX_LABEL:
         msg = f"a token's label has 1 to {_MAX_LABEL} characters"
         raise KeyUnavailableError(msg)
-    if not module.is_file():
-        msg = f"there is no PKCS#11 module at {module}"
-        raise KeyUnavailableError(msg, hint="the token's maker says where its library is; for SoftHSM: libsofthsm2.so")
-    _check_module(module)
+    check_module(module, named=named)
     pin = _read_pin(pin_file)
     with _in_words(f"opening the token {pointer['token']!r}"):
         token = library.lib(str(module)).get_token(token_label=pointer["token"])
@@ -309,16 +308,6 @@ def _read_pin(path: Path) -> str:
         msg = f"the PIN file {path} is expected to hold one line, the PIN, of at most {_MAX_PIN_BYTES} bytes"
         raise KeyUnavailableError(msg)
     return pin
-
-
-def _check_module(path: Path) -> None:
-    """Refuse a library that other accounts could have put there."""
-    if os.name == "nt":
-        return
-    status = path.stat()
-    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or status.st_uid not in (0, os.geteuid()):
-        msg = f"the PKCS#11 module {path} can be changed by other accounts, so it is not loaded"
-        raise KeyUnavailableError(msg, hint="have the administrator install it")
 
 
 def _check_private(path: Path, why: str) -> None:

@@ -138,9 +138,11 @@ def _check_name(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[
 
 def _check_companion(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[Finding]:
     metadata = acquisition.get("metadata")
-    if not isinstance(metadata, dict) or "file" not in metadata:
-        return
     companion = binding.companion_of(evidence.named)
+    if not isinstance(metadata, dict) or "file" not in metadata:
+        if companion.is_file():
+            yield finding("companion-unsealed", f"{companion.name} lies beside the data; the seal does not cover it")
+        return
     if not companion.is_file():
         yield finding("companion-missing", f"the long metadata, {companion.name}, is not beside the data")
         return

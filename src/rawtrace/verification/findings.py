@@ -52,20 +52,22 @@ class FindingKind:
     def choices(self) -> frozenset[Outcome]:
         """What a policy may make of it: notes may pass, open questions may become notes, both may weigh more.
 
-        Empty for broken evidence, for what was not checked, and for whose seal it
-        is: no policy can vouch for a signer whom no listed authority knows.
+        Whose seal it is may only weigh more: no policy can vouch for a signer whom
+        no listed authority knows. Empty for broken evidence and for what was not checked.
         """
-        if self.id in _WHOSE_SEAL:
-            return frozenset()
-        stricter = frozenset({Outcome.NOTE, Outcome.INCONCLUSIVE, Outcome.REJECTED})
         if self.outcome is Outcome.NOTE:
-            return stricter | {Outcome.PASSED}
-        return stricter if self.outcome is Outcome.INCONCLUSIVE else frozenset()
+            milder, stricter = {Outcome.PASSED, Outcome.NOTE}, {Outcome.INCONCLUSIVE, Outcome.REJECTED}
+        elif self.outcome is Outcome.INCONCLUSIVE:
+            milder, stricter = {Outcome.NOTE, Outcome.INCONCLUSIVE}, {Outcome.REJECTED}
+        else:
+            return frozenset()
+        return frozenset(stricter if self.id in _WHOSE_SEAL else milder | stricter)
 
 
-_WHOSE_SEAL = frozenset(
-    {"signer-unknown", "no-trust-lists", "signer-other-purpose", "authority-withdrawn", "ancestor-open"}
-)
+_WHOSE_SEAL = frozenset({
+    "signer-unknown", "no-trust-lists", "signer-other-purpose", "authority-withdrawn", "compromise-unproven",
+    "capture-uncertified", "statement-unbacked", "ancestor-open", "ancestors-redacted",
+})  # fmt: skip
 
 
 def _kinds(*rows: FindingKind) -> dict[str, FindingKind]:
@@ -150,6 +152,12 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
     FindingKind("asset-renamed", _C, _NOTE, "the data had another name when it was sealed"),
     FindingKind("companion-unchanged", _C, _OK, "the long metadata beside the data is as it was sealed"),
     FindingKind("companion-missing", _C, _NOT, "the long metadata that was sealed is not beside the data"),
+    FindingKind(
+        "companion-unsealed",
+        _C,
+        _NOTE,
+        "a file with the name of long metadata lies beside the data, but the seal does not speak of it",
+    ),
     FindingKind("companion-changed", _C, _ALT, "the long metadata beside the data is not as it was sealed"),
     FindingKind("path-good", _P, _OK, "the signer's certificate comes from an authority on a trust list"),
     FindingKind(

@@ -97,7 +97,7 @@ def verify_with(
     return Report(
         path=str(path),
         verdict=verdict,
-        summary=_summary(verdict, findings),
+        summary=_summary(verdict, findings, policy),
         findings=tuple(findings),
         seal=seal,
         chain=chain,
@@ -108,14 +108,16 @@ def verify_with(
     )
 
 
-def _summary(verdict: Verdict, findings: Sequence[Finding]) -> str:
+def _summary(verdict: Verdict, findings: Sequence[Finding], policy: Policy) -> str:
     """Say the verdict in one sentence: the first of the findings that make it what it is."""
     decisive = [finding for finding in findings if finding.outcome.verdict is verdict]
+    weighed = "" if policy == DEFAULT else f" (weighed by the policy {policy.name})"
     if verdict is Verdict.VERIFIED:
-        return "the data is what was sealed, and the signer is certified by a listed authority"
+        return f"the data is what was sealed, and the signer is certified by a listed authority{weighed}"
     if verdict is Verdict.VERIFIED_WITH_NOTES:
         count = len({finding.id for finding in decisive})
         things = "one thing" if count == 1 else f"{count} things"
-        return f"the data is what was sealed, and the signer is certified by a listed authority; {things} to know"
+        said = "the data is what was sealed, and the signer is certified by a listed authority"
+        return f"{said}; {things} to know{weighed}"
     more = len(decisive) - 1
     return decisive[0].message + (f" (and {more} more)" if more > 0 else "")

@@ -139,6 +139,7 @@ def test_kelvin_sign_is_a_twin_of_k_fail() -> None:
         (lines(b"d/a\0b"), "stay inside"),
         (lines(b"d/a", b"d/a"), "twice"),
         (lines(b"d/b", b"d/a"), "out of order"),
+        (lines(b"d/0/Thumbs.db"), "no part of any data"),
         (lines(b"d/a", b"e/b"), "another folder"),
         (b"\\" + lines(b"d/a\\x"), "escape"),
         (b"\\" + lines(b"d/a\\"), "escape"),

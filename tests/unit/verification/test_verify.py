@@ -567,3 +567,11 @@ def test_a_seal_by_another_program(tmp_path: Path, forger: Any, trust_lists: Lis
 def test_a_time_without_a_zone_is_refused_fail(sealed: Path, trust_lists: Lists) -> None:
     with pytest.raises(UsageError, match="names no zone"):
         verify(sealed, trust=trust_lists, now=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_a_planted_companion_is_named(sealed: Path, trust_lists: Lists) -> None:
+    assert "companion-unsealed" not in ids(verify(sealed, trust=trust_lists))
+    binding.companion_of(sealed).write_text("{}")
+    report = verify(sealed, trust=trust_lists)
+    assert "companion-unsealed" in ids(report)
+    assert report.verdict is Verdict.VERIFIED_WITH_NOTES

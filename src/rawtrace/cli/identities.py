@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 
 from rawtrace import durable
 from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
 from rawtrace.errors import CertificateError, UsageError
 from rawtrace.trust import authority as authorities
 from rawtrace.trust import certificates, identity, instruments
@@ -24,7 +25,7 @@ SCHEMA = "urn:rawtrace:schema:identity:1"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=PATH)
 authority_option = click.option(
     "--authority", metavar="DIR", help="Folder of the authority that certifies it; without one it is self-certified."
 )

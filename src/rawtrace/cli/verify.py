@@ -165,9 +165,7 @@ def _tally(results: Sequence[Any]) -> str:
         key = str(result.verdict) if isinstance(result, Report) else "could not be checked"
         counts[key] = counts.get(key, 0) + 1
     noun = "file" if len(results) == 1 else "files"
-    return f"{len(results):,} {noun}: " + ", ".join(
-        f"{count:,} {name}" for name, count in sorted(counts.items())
-    )
+    return f"{len(results):,} {noun}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
 
 
 def _write_page(target: Path, reports: Sequence[Report], unchecked: Sequence[tuple[str, str]], *, quiet: bool) -> None:

@@ -51,7 +51,7 @@ class Steps:
         self.torn = request.get("torn", False)
         self.count, self.log = 0, log
         self.dirty: dict[str, None] = {}
-        self.busy = False
+        self.dying = 0
         self.lock = threading.Lock()
 
     def install(self) -> None:
@@ -67,7 +67,7 @@ class Steps:
         sys.addaudithook(self.audit)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.busy or event not in EVENTS or isinstance(arguments[0], int):
+        if self.dying == threading.get_ident() or event not in EVENTS or isinstance(arguments[0], int):
             return
         path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100
         if event == "open":
@@ -82,17 +82,18 @@ class Steps:
     def step(self, event: str, path: str) -> None:
         if not path.startswith(self.under):
             return
-        with self.lock:  # an agent seals in several threads
+        with self.lock:  # an agent seals in several threads; whoever dies lets none of them go on
             number, self.count = self.count, self.count + 1
-        os.write(self.log, f"{event} {os.path.relpath(path, self.under)}\n".encode("utf-8", "backslashreplace"))
-        if number == self.die_at:
-            self.die()
+            text = f"{event} {os.path.relpath(path, self.under)}\n"
+            os.write(self.log, text.encode("utf-8", "backslashreplace"))
+            if number == self.die_at:
+                self.die()
         failing = number == self.fail_from if self.only_once else number >= self.fail_from >= 0
         if failing and event not in GIVES_ROOM:
             raise OSError(self.error, os.strerror(self.error), path)
 
     def die(self) -> None:
-        self.busy = True
+        self.dying = threading.get_ident()
         for path in list(self.dirty) if self.torn else ():
             with contextlib.suppress(OSError):
                 os.truncate(path, Path(path).stat().st_size // 2)

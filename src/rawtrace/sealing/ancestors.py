@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from rawtrace import durable
 from rawtrace.errors import UnsealableError
 from rawtrace.image.metadata import media_type
 from rawtrace.progress import Progress
 from rawtrace.sealing import binding, datahash, embedded, envelope, folderindex, manifest
-from rawtrace.sealing.assertions import HASH_DATA, INPUTS, VERSIONS, Relationship
+from rawtrace.sealing.assertions import HASH_DATA, INPUTS, VERSIONS, Relationship, printable
 from rawtrace.sealing.manifest import Assertion
 from rawtrace.trust.signer import Identity
 
@@ -117,61 +117,54 @@ def stores(ancestors: Sequence[Ancestor]) -> dict[str, bytes]:
 
 
 def _gather_one(path: Path, label: str, relationship: Relationship, progress: Progress) -> Ancestor:
-    if path.is_dir():
-        return _gather_folder(path, label, relationship, progress)
+    found = _folder(path, progress) if path.is_dir() else _file(path, progress)
+    return Ancestor(
+        title=printable(found.named.name),
+        media_type=media_type(path),
+        sha256=found.sha256,
+        size=found.size,
+        relationship=relationship,
+        label=label,
+        store=found.store,
+    )
+
+
+class _Content(NamedTuple):
+    named: Path
+    sha256: bytes
+    size: int
+    store: bytes | None
+
+
+def _file(path: Path, progress: Progress) -> _Content:
     bound = binding.bind_file(path, progress=progress)
     sidecar = binding.sidecar_of(path)
-    store: bytes | None = None
     if sidecar.is_file():
         store = manifest.read_sidecar(sidecar)
         _require_match(path, store, bound.sha256)
-    else:
-        found = embedded.embedded_store(path)
-        if found is not None:
-            store, ranges = found
-            if datahash.check_embedded_binding(path, _data_hash(path, store), ranges) is not None:
-                _refuse(path, "is not what its own seal says")
-    return Ancestor(
-        title=path.name,
-        media_type=media_type(path),
-        sha256=bound.sha256,
-        size=bound.size,
-        relationship=relationship,
-        label=label,
-        store=store,
-    )
+        return _Content(path, bound.sha256, bound.size, store)
+    inside = embedded.embedded_store(path)
+    if inside is None:
+        return _Content(path, bound.sha256, bound.size, None)
+    store, ranges = inside
+    if datahash.check_embedded_binding(path, _data_hash(path, store), ranges) is not None:
+        _refuse(path, "is not what its own seal says")
+    return _Content(path, bound.sha256, bound.size, store)
 
 
-def _gather_folder(path: Path, label: str, relationship: Relationship, progress: Progress) -> Ancestor:
+def _folder(path: Path, progress: Progress) -> _Content:
     """Let a folder's index stand for it; a folder without an index is hashed as if it had one."""
-    index_path = folderindex.index_of(path)
-    sidecar = binding.sidecar_of(index_path)
-    if index_path.is_file() and sidecar.is_file():
-        bound = binding.bind_file(index_path)
-        store = manifest.read_sidecar(sidecar)
-        _require_match(index_path, store, bound.sha256)
-        indexed = folderindex.parse_index(durable.read_bounded(index_path, limit=folderindex.MAX_INDEX_BYTES))
-        if folderindex.compare_folder(path, indexed, progress=progress).any():
-            _refuse(path, "is not what its own seal says")
-        return Ancestor(
-            title=index_path.name,
-            media_type=media_type(path),
-            sha256=bound.sha256,
-            size=bound.size,
-            relationship=relationship,
-            label=label,
-            store=store,
-        )
-    index = folderindex.build_index(path, progress=progress)
-    return Ancestor(
-        title=index_path.name,
-        media_type=media_type(path),
-        sha256=binding.sha256(index.data),
-        size=len(index.data),
-        relationship=relationship,
-        label=label,
-        store=None,
-    )
+    named = folderindex.index_of(path)
+    sidecar = binding.sidecar_of(named)
+    if not named.is_file() or not sidecar.is_file():
+        index = folderindex.build_index(path, progress=progress)
+        return _Content(named, binding.sha256(index.data), len(index.data), None)
+    data = durable.read_bounded(named, limit=folderindex.MAX_INDEX_BYTES)
+    store = manifest.read_sidecar(sidecar)
+    _require_match(named, store, binding.sha256(data))
+    if folderindex.compare_folder(path, folderindex.parse_index(data), progress=progress).any():
+        _refuse(path, "is not what its own seal says")
+    return _Content(named, binding.sha256(data), len(data), store)
 
 
 def _require_match(path: Path, store: bytes, sha256: bytes) -> None:

@@ -135,15 +135,15 @@ def actions(manifest: Manifest) -> tuple[Mapping[str, Any], ...]:
 
 def plain(value: Any) -> Any:
     """Return decoded CBOR as JSON types: bytes as hexadecimal, keys as text, NaN and infinities as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (str, int)) or value is None:  # most values are; an int may be a bool
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _asset_of(path: Path) -> Path:

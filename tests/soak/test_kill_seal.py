@@ -100,6 +100,15 @@ def test_data_that_grew_after_a_crash_is_sealed_all_the_same(
     faulty.good("verify", "-r", tmp_path, "--trust", people.authority)
 
 
+@pytest.mark.parametrize("make", [cases.a_superseded_file, cases.a_superseded_folder], ids=lambda make: make.__name__)
+def test_what_was_moved_aside_does_not_spoil_a_look_at_the_whole_folder(
+    make: Callable[..., Any], tmp_path: Path, faulty: Any, people: Any
+) -> None:
+    faulty.good("seal", *make(tmp_path, people, faulty).arguments)
+    assert list(tmp_path.glob("*.superseded-00001*"))
+    faulty.good("verify", "-r", tmp_path, "--trust", people.authority)
+
+
 @pytest.mark.parametrize("make", [cases.a_folder, cases.a_file_with_long_metadata], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("text", [b"somebody's own notes\n", b'{"pixels": 1}', b"0" * 64 + b"  other/file\n"])
 def test_files_of_other_people_are_never_moved(

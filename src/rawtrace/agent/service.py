@@ -167,6 +167,8 @@ class Service:
             _LOG.info("working again after: %s", self._problem)
             self._problem = ""
             self._note_problem("")
+            # What came meanwhile may have been told of in events that could not be written down.
+            self._next_sweep, pause_s = float("-inf"), 0.0
         return pause_s
 
     def _note_problem(self, text: str) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from rawtrace import durable
 from rawtrace.errors import LimitError, from_os_error
-from rawtrace.sealing import binding, folderindex
+from rawtrace.sealing import binding, folderindex, leftovers
 
 MAX_DEPTH = 64
+_ASIDE_SUFFIXES = (binding.SIDECAR_SUFFIX, binding.COMPANION_SUFFIX, folderindex.INDEX_SUFFIX)
+_OLDER_INDEX = re.compile(r".+\.sha256\.superseded-[0-9]{5}", re.DOTALL)
 _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zarray"})
 
 
@@ -70,6 +73,10 @@ def assets_below(folder: Path) -> Iterator[Path | PassedOver]:
                 yield PassedOver(path, "a file of the kind that an operating system leaves behind")
             elif entry.name.endswith(durable.TEMPORARY_SUFFIX):
                 yield PassedOver(path, "a temporary file of rawtrace")
+            elif leftovers.is_moved_aside(entry.name):
+                yield PassedOver(path, "what an interrupted run of rawtrace left behind of data that has changed since")
+            elif _OLDER_INDEX.fullmatch(entry.name) and entry.name + binding.SIDECAR_SUFFIX in names:
+                yield PassedOver(path, "the index of a folder's earlier seal, which a newer one replaces")
             elif not _counts_with_other(entry.name, names):
                 yield path
         pending.extend(reversed(folders))
@@ -77,7 +84,7 @@ def assets_below(folder: Path) -> Iterator[Path | PassedOver]:
 
 def _counts_with_other(name: str, names: set[str]) -> bool:
     """Whether what a file belongs to lies in the same folder."""
-    if ".superseded-" in name and name.endswith((binding.SIDECAR_SUFFIX, folderindex.INDEX_SUFFIX)):
+    if ".superseded-" in name and name.endswith(_ASIDE_SUFFIXES):
         return True
     owner = name.removesuffix(binding.SIDECAR_SUFFIX)
     if owner != name:

@@ -9,6 +9,7 @@ is moved: another program's file of the same name stays, and sealing says so.
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 from rawtrace import durable, strictjson
@@ -17,6 +18,12 @@ from rawtrace.sealing import binding, folderindex
 
 _MAX_COMPANION_BYTES = 64 << 20
 _COMPANION_KEYS = {"values", "notes"}
+_ASIDE = re.compile(r".+\.unsealed-[0-9]{5}(\.sha256|\.metadata\.json)", re.DOTALL)
+
+
+def is_moved_aside(name: str) -> bool:
+    """Whether a file name is one that this module gives."""
+    return _ASIDE.fullmatch(name) is not None
 
 
 def lies_there(path: Path, data: bytes) -> bool:

@@ -149,7 +149,7 @@ def hostile(folder: Path) -> dict[str, tuple[int, ...]]:
     stack.mkdir()
     (stack / "0").write_bytes(b"chunk")
     with (folder / "stack.zarr.sha256").open("wb") as stream:
-        stream.truncate(2 << 30)
+        stream.truncate(600 << 20)
     (folder / "stack.zarr.sha256.c2pa").write_bytes(forge.store())
     return {"junk.bin": (13,), "deep.bin": (11, 13), "long.bin": (11, 13), "wide.bin": (13,), "stack.zarr": (12, 13)}
 

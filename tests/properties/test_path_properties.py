@@ -141,8 +141,13 @@ def test_both_agree_on_each_mutation(name) -> None:
     assert ours(*chain) is oracle(*chain)
 
 
+def _can_be_made(names: list[str]) -> bool:
+    """Leave out a certificate that ends before it begins: it cannot be built."""
+    return not {"leaf expired", "leaf not yet valid"} <= set(names)
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.sampled_from(sorted(MUTATIONS)), max_size=3, unique=True))
+@given(st.lists(st.sampled_from(sorted(MUTATIONS)), max_size=3, unique=True).filter(_can_be_made))
 def test_both_agree_on_random_mutations(names) -> None:
     chain = build([MUTATIONS[name] for name in names])
     assert ours(*chain) is oracle(*chain)

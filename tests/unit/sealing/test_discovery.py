@@ -12,9 +12,7 @@ from rawtrace.sealing.discovery import PassedOver, assets_below, is_folder_asset
 
 
 def names(folder: Path) -> list[str]:
-    return [
-        found.relative_to(folder).as_posix() for found in assets_below(folder) if not isinstance(found, PassedOver)
-    ]
+    return [found.relative_to(folder).as_posix() for found in assets_below(folder) if not isinstance(found, PassedOver)]
 
 
 def passed_over(folder: Path) -> list[str]:

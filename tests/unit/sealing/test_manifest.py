@@ -167,7 +167,7 @@ def test_a_circle_of_ingredients_ends():
     ("data", "sentence"),
     [
         (b"", "cut short"),
-        (b"not a seal at all", "states"),
+        (b"not a seal at all", "does not begin like a seal"),
         (f.store() + b"\0", "nothing behind"),
         (f.superbox(b"c2pa", "other", f.manifest()), "not a C2PA manifest store"),
         (f.superbox(b"jpxl", "c2pa", f.manifest()), "not a C2PA manifest store"),

@@ -337,8 +337,7 @@ def long_metadata(tmp_path: Path) -> Path:
     import tifffile
 
     channels = "".join(
-        f'<Channel ID="Channel:0:{n}" Name="marker {n} {"x" * 1500}" SamplesPerPixel="1"/>'
-        for n in range(64)
+        f'<Channel ID="Channel:0:{n}" Name="marker {n} {"x" * 1500}" SamplesPerPixel="1"/>' for n in range(64)
     )
     xml = (
         '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'

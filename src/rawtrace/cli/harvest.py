@@ -10,7 +10,7 @@ from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
 
 
-@click.command(no_args_is_help=True)
+@click.command()
 @click.argument("path", metavar="FILE", type=PATH)
 @click.option("--personal", is_flag=True, help="Show personal metadata too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -118,7 +118,7 @@ def _run_for_code(arguments: list[str] | None) -> int:
         return EXIT_INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         output.line(error.format_message())
-        return 0
+        return error.exit_code
     except click.ClickException as error:
         hint = f"see: {error.ctx.command_path} --help" if isinstance(error, click.UsageError) and error.ctx else ""
         output.error(_plain_sentence(error.format_message()), code="E101", hint=hint)

@@ -19,7 +19,7 @@ MAX_TEXT = 10_000
 _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 
 
-@click.command(no_args_is_help=True)
+@click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option("--instrument", metavar="DIR", type=PATH, help="Sign as this instrument: a capture.")
 @click.option("--workstation", metavar="DIR", type=PATH, help="Sign as this workstation: derived data.")

@@ -12,7 +12,7 @@ from rawtrace.cli.parameters import PATH
 from rawtrace.errors import SealUnreadableError
 
 
-@click.command(no_args_is_help=True)
+@click.command()
 @click.argument("path", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
 def show(path: Path, as_json: bool) -> None:

@@ -24,7 +24,7 @@ MAX_PATHS = 1_000_000
 _PREVIEWS = 100
 
 
-@click.command(no_args_is_help=True)
+@click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--trust", "trust", metavar="FILE|DIR", multiple=True, type=PATH,

@@ -98,7 +98,7 @@ def test_wrong_usage_is_2_with_a_hint(capsys: pytest.CaptureFixture[str], argume
     assert "Usage:" not in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["verify", "--help"], ["verify"], ["--version"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["verify", "--help"], ["--version"]])
 def test_help_is_a_result(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert run_for_code(arguments) == 0
     out, err = capsys.readouterr()
@@ -147,3 +147,12 @@ def test_a_reader_that_went_away_is_no_traceback(arguments: list[str]) -> None:
     finally:
         os.close(write)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["verify", "seal", "show", "harvest"])
+def test_no_file_at_all_is_wrong_usage_and_never_success_fail(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script whose list of files came out empty must not take it for verified."""
+    assert run_for_code([command]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "missing argument" in err

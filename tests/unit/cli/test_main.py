@@ -137,7 +137,7 @@ def test_the_module_runs() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise on Windows")
-@pytest.mark.parametrize("arguments", [["--help"], [], ["verify"], ["harvest", __file__]])
+@pytest.mark.parametrize("arguments", [["--help"], [], ["verify", "--help"], ["harvest", __file__]])
 def test_a_reader_that_went_away_is_no_traceback(arguments: list[str]) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -28,6 +28,9 @@ _MAX_CHUNK_BYTES = 512 << 20
 _MAX_PLANE_CHUNKS = 65_536
 _INFLATED = {"gzip": 31, "zlib": 15}
 
+#: Deflate packs a byte at most so many times; other methods rarely come near it.
+_MOST_PACKED = 1_100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stack:
@@ -88,6 +91,8 @@ def _tiff_pages(path: Path, wanted: Sequence[int], stack: _Stack, place: str, ed
             channels = [_contiguous(tif, page, index) for index in wanted]
             return Planes(channels=tuple(channels), names=stack.names, place=place)
         page, reduction = _level(page, edge)
+        if not _is_held(page):
+            return None
         pixels = page.asarray()
         if page.axes == "SYX":
             pixels = np.moveaxis(pixels, 0, -1)
@@ -96,7 +101,7 @@ def _tiff_pages(path: Path, wanted: Sequence[int], stack: _Stack, place: str, ed
         if pixels.ndim != 2:
             return None
         others = [_level(tif.pages[index], edge)[0] for index in wanted[1:]]
-        if any(other.shape != page.shape for other in others):
+        if any(other.shape != page.shape or not _is_held(other) for other in others):
             others = []
         return Planes(
             channels=(pixels, *(other.asarray() for other in others)),
@@ -105,6 +110,16 @@ def _tiff_pages(path: Path, wanted: Sequence[int], stack: _Stack, place: str, ed
             reduction=reduction,
             inverted=int(page.photometric) == 0,
         )
+
+
+def _is_held(page: Any) -> bool:
+    """Tell whether a page's strips or tiles are all there and can hold what it promises.
+
+    A few bytes can promise millions of strips, and decoding none of them takes long.
+    """
+    size = page.parent.filehandle.size
+    stored = min(sum(page.databytecounts), size)
+    return len(page.dataoffsets) >= math.prod(page.chunked) and page.nbytes <= _MOST_PACKED * stored
 
 
 def _is_contiguous(tif: Any, stack: _Stack) -> bool:

@@ -47,24 +47,28 @@ class Fingerprint:
         is wrong does no harm.
     count : int
         Number of files; 1 for a file.
+    times : int
+        The last modifications of a folder's members in nanoseconds, summed (modulo 2**63), so that a member
+        whose clock is set back is noticed beside a newer one; 0 for a file.
     """
 
     size: int
     mtime_ns: int
     count: int = 1
+    times: int = 0
 
     def text(self) -> str:
-        """Return ``size:mtime_ns:count``, as kept in the outbox."""
-        return f"{self.size}:{self.mtime_ns}:{self.count}"
+        """Return ``size:mtime_ns:count:times``, as kept in the outbox."""
+        return f"{self.size}:{self.mtime_ns}:{self.count}:{self.times}"
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint | None:
         """Read what ``text`` wrote; ``None`` for anything else."""
         parts = text.split(":")
-        if len(parts) != 3 or not all(part.removeprefix("-").isdecimal() and len(part) < 25 for part in parts):
+        if len(parts) != 4 or not all(part.removeprefix("-").isdecimal() and len(part) < 25 for part in parts):
             return None
-        size, mtime_ns, count = (int(part) for part in parts)
-        return cls(size=size, mtime_ns=mtime_ns, count=count)
+        size, mtime_ns, count, times = (int(part) for part in parts)
+        return cls(size=size, mtime_ns=mtime_ns, count=count, times=times)
 
     def agrees_with(self, other: Fingerprint) -> bool:
         """Tell whether both show the same state, seen perhaps through two file systems (2 s of mtime are allowed)."""
@@ -226,7 +230,7 @@ def _read_note(path: Path) -> FinishedNote:
 
 
 def _look_into(root: Path) -> Look:
-    size = count = newest = 0
+    size = count = newest = times = 0
     temporary = ""
     listed = True
     pending = [(str(root), 0)]
@@ -245,9 +249,11 @@ def _look_into(root: Path) -> Look:
                     count += 1
                     size += status.st_size
                     newest = max(newest, status.st_mtime_ns)
+                    times += status.st_mtime_ns
                     if not temporary and is_temporary(entry.name):
                         temporary = entry.name
         except OSError:
             # A member that vanishes under our eyes means that somebody is at work; the next look will differ.
             listed = listed and folder != str(root)
-    return Look(fingerprint=Fingerprint(size=size, mtime_ns=newest, count=count), temporary=temporary, listed=listed)
+    seen = Fingerprint(size=size, mtime_ns=newest, count=count, times=times % (1 << 63))
+    return Look(fingerprint=seen, temporary=temporary, listed=listed)

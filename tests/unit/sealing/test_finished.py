@@ -30,7 +30,7 @@ def notes(tmp_path: Path) -> Path:
 
 
 def good(**changes: Any) -> dict[str, Any]:
-    texts = {"schema": NOTE_SCHEMA, "fingerprint": "1:2:3", "engine": "e", "reason": "r"}
+    texts = {"schema": NOTE_SCHEMA, "fingerprint": "1:2:3:4", "engine": "e", "reason": "r"}
     return texts | {"path": str(Path("a.tif").resolve())} | changes
 
 
@@ -40,8 +40,8 @@ def good(**changes: Any) -> dict[str, Any]:
         b"", b"\xff", b"[]", b"{}", b"null", b"{" * 100_000, b'{"schema": 1, "schema": 2}',
         json.dumps(good(schema="urn:other")).encode(), json.dumps(good(path=7)).encode(),
         json.dumps(good(path="relative.tif")).encode(), json.dumps(good(path="/a\0b")).encode(),
-        json.dumps(good(fingerprint="1:2")).encode(), json.dumps(good(fingerprint="1:x:3")).encode(),
-        json.dumps(good(fingerprint="9" * 400 + ":1:1")).encode(), json.dumps(good(fingerprint=[1])).encode(),
+        json.dumps(good(fingerprint="1:2")).encode(), json.dumps(good(fingerprint="1:x:3:4")).encode(),
+        json.dumps(good(fingerprint="9" * 400 + ":1:1:1")).encode(), json.dumps(good(fingerprint=[1])).encode(),
         json.dumps(good(engine="e" * 70_000)).encode(),
     ],
 )  # fmt: skip
@@ -91,7 +91,10 @@ def test_a_folder_is_looked_at_as_one(tmp_path: Path) -> None:
     os.utime(folder / "0" / "c" / "0", ns=(0, 9))
     first = look(folder)
     assert first is not None
-    assert first.fingerprint == Fingerprint(size=7, mtime_ns=9, count=2)
+    assert first.fingerprint == Fingerprint(size=7, mtime_ns=9, count=2, times=16)
+    os.utime(folder / "zarr.json", ns=(0, 3))
+    assert look(folder) != first, "a member that was set back beside a newer one"
+    os.utime(folder / "zarr.json", ns=(0, 7))
     (folder / ".DS_Store").write_bytes(b"litter")
     assert look(folder) == first
     (folder / "0" / "c" / "1.partial").write_bytes(b"1")

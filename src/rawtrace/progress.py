@@ -32,3 +32,24 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Counting:
+    """Passes everything on to another observer and counts the units, for the cost that a report states."""
+
+    def __init__(self, to: Progress) -> None:
+        self._to = to
+        self.done = 0
+
+    def start(self, label: str, total: int | None) -> None:
+        """Pass it on."""
+        self._to.start(label, total)
+
+    def advance(self, amount: int) -> None:
+        """Count and pass it on."""
+        self.done += amount
+        self._to.advance(amount)
+
+    def finish(self) -> None:
+        """Pass it on."""
+        self._to.finish()

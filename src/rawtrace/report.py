@@ -193,7 +193,7 @@ class Report:
     checked_at : str
         When, ISO 8601 in UTC.
     cost : Mapping[str, float]
-        ``seconds`` and ``bytes_read`` that the check took.
+        ``seconds`` that the check took and ``bytes_read``, of the asset itself.
     """
 
     path: str

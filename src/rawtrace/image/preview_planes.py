@@ -119,7 +119,7 @@ def _is_held(page: Any) -> bool:
     """
     size = page.parent.filehandle.size
     stored = min(sum(page.databytecounts), size)
-    return len(page.dataoffsets) >= math.prod(page.chunked) and page.nbytes <= _MOST_PACKED * stored
+    return bool(len(page.dataoffsets) >= math.prod(page.chunked) and page.nbytes <= _MOST_PACKED * stored)
 
 
 def _is_contiguous(tif: Any, stack: _Stack) -> bool:

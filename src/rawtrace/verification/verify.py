@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rawtrace.errors import UsageError
-from rawtrace.progress import SILENT, Progress
+from rawtrace.progress import SILENT, Counting, Progress
 from rawtrace.report import ChainLink, Finding, Report, Verdict, verdict_of
 from rawtrace.sealing import envelope
 from rawtrace.trust.anchors import TrustList
@@ -72,6 +72,7 @@ def verify_with(
 ) -> Report:
     """Check one path with a verifier that was made for many; see ``verify``."""
     started = time.perf_counter()
+    read = Counting(progress)
     evidence = discover(path)
     findings: list[Finding] = list(evidence.findings)
     seal = None
@@ -79,7 +80,7 @@ def verify_with(
     if evidence.store is not None and evidence.active is not None:
         signer = gather_signer(evidence.active, evidence.store, verifier)
         findings += checks.check_envelope(evidence.active, envelope.library_word(evidence.raw))
-        findings += check_content(evidence, progress=progress)
+        findings += check_content(evidence, progress=read)
         findings += checks.check_certificate(signer, verifier)
         findings += checks.check_status(signer, verifier)
         findings += checks.check_time(signer, verifier)
@@ -104,7 +105,7 @@ def verify_with(
         trust=tuple(one.facts() for one in verifier.lists),
         policy=policy.name,
         checked_at=verifier.clock().astimezone(UTC).isoformat(timespec="seconds"),
-        cost={"seconds": round(time.perf_counter() - started, 6)},
+        cost={"seconds": round(time.perf_counter() - started, 6), "bytes_read": read.done},
     )
 
 

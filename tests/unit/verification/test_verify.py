@@ -575,3 +575,9 @@ def test_a_planted_companion_is_named(sealed: Path, trust_lists: Lists) -> None:
     report = verify(sealed, trust=trust_lists)
     assert "companion-unsealed" in ids(report)
     assert report.verdict is Verdict.VERIFIED_WITH_NOTES
+
+
+def test_the_report_says_how_much_was_read(sealed: Path, folder: Path, trust_lists: Lists) -> None:
+    assert verify(sealed, trust=trust_lists).cost["bytes_read"] == sealed.stat().st_size
+    members = sum(one.stat().st_size for one in folder.iterdir())
+    assert verify(folder, trust=trust_lists).cost["bytes_read"] == members + folderindex.index_of(folder).stat().st_size

@@ -175,7 +175,7 @@ def _require_match(path: Path, store: bytes, sha256: bytes) -> None:
 def _data_hash(path: Path, store: bytes) -> Assertion:
     """Return the one data hash of a sound seal; anything else is refused."""
     sealed = manifest.read_store(store)
-    if any(one.problems for one in sealed.walk()):
+    if any(one.problems for one in sealed.manifests.values()):
         _refuse(path, "has a seal that does not hold")
     bound = sealed.bound_manifest()
     found = [one for one in bound.assertions if one.name == HASH_DATA] if bound else []

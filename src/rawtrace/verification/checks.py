@@ -27,13 +27,16 @@ _EXPIRED = ("-expired",)
 _EARLY = ("-not-yet-valid",)
 
 
-def check_envelope(manifest: Manifest, word: LibraryWord | None) -> Iterator[Finding]:
+def check_envelope(manifest: Manifest, word: LibraryWord | None, *, asked: bool = False) -> Iterator[Finding]:
     """Step 2: the seal's own parts fit together, in our reader and in the library's.
 
     Parameters
     ----------
     word : LibraryWord or None
-        ``None`` for an ancestor: the library is asked about the whole store once.
+        ``None`` for an ancestor, as the library is asked about the whole store once, and for a store in
+        which our own reader found a fault.
+    asked : bool
+        Whether the library's word belongs to this manifest; without one it is said to be missing.
     """
     for problem in manifest.problems:
         yield finding("envelope-broken", f"the seal does not hold: {problem.message}", evidence={"code": problem.code})
@@ -45,6 +48,9 @@ def check_envelope(manifest: Manifest, word: LibraryWord | None) -> Iterator[Fin
         )
     if not manifest.problems and (word is None or not word.failures):
         yield finding("envelope-sound", "the signature holds and every statement is as it was signed")
+    if asked and word is None and not manifest.problems:
+        message = "the C2PA library was not asked: another seal inside this one does not hold"
+        yield finding("second-reader-not-asked", message)
     yield from _check_redactions(manifest)
     for label, known in assertions.VERSIONS.items():
         stated = statement(manifest, label).get("version")

@@ -116,6 +116,12 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "one of the two readers accepts the seal and the other does not, so it is not relied on",
         "please send such a seal to the rawtrace developers",
     ),
+    FindingKind(
+        "second-reader-not-asked",
+        _E,
+        _NOT,
+        "a seal inside this one does not hold, so only rawtrace's own reader looked at this one",
+    ),
     FindingKind("statement-newer", _E, _NOTE, "a statement was written by a newer rawtrace and is shown as it is"),
     FindingKind(
         "statement-redacted",

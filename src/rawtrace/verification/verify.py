@@ -14,7 +14,7 @@ from rawtrace.sealing import envelope
 from rawtrace.trust.anchors import TrustList
 from rawtrace.verification import checks, trail
 from rawtrace.verification.content import check_content
-from rawtrace.verification.evidence import discover
+from rawtrace.verification.evidence import Evidence, discover
 from rawtrace.verification.policy import DEFAULT, Policy
 from rawtrace.verification.signer import Verifier, gather_signer
 from rawtrace.verification.statement import check_statement
@@ -79,7 +79,7 @@ def verify_with(
     chain: tuple[ChainLink, ...] = ()
     if evidence.store is not None and evidence.active is not None:
         signer = gather_signer(evidence.active, evidence.store, verifier)
-        findings += checks.check_envelope(evidence.active, envelope.library_word(evidence.raw))
+        findings += checks.check_envelope(evidence.active, _library_word(evidence), asked=True)
         findings += check_content(evidence, progress=read)
         findings += checks.check_certificate(signer, verifier)
         findings += checks.check_status(signer, verifier)
@@ -107,6 +107,16 @@ def verify_with(
         checked_at=verifier.clock().astimezone(UTC).isoformat(timespec="seconds"),
         cost={"seconds": round(time.perf_counter() - started, 6), "bytes_read": read.done},
     )
+
+
+def _library_word(evidence: Evidence) -> envelope.LibraryWord | None:
+    """Ask the C2PA library, but not about what our own reader refuses.
+
+    A few bytes of malformed CBOR make the library take more than a gigabyte of memory.
+    """
+    if evidence.store is None or any(manifest.problems for manifest in evidence.store.manifests.values()):
+        return None
+    return envelope.library_word(evidence.raw)
 
 
 def _summary(verdict: Verdict, findings: Sequence[Finding], policy: Policy) -> str:

@@ -581,3 +581,21 @@ def test_the_report_says_how_much_was_read(sealed: Path, folder: Path, trust_lis
     assert verify(sealed, trust=trust_lists).cost["bytes_read"] == sealed.stat().st_size
     members = sum(one.stat().st_size for one in folder.iterdir())
     assert verify(folder, trust=trust_lists).cost["bytes_read"] == members + folderindex.index_of(folder).stat().st_size
+
+
+def test_the_library_is_not_asked_about_what_our_reader_refuses_fail(
+    sealed: Path, trust_lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few malformed bytes make the library take more than a gigabyte of memory."""
+    sidecar = binding.sidecar_of(sealed)
+    data = sidecar.read_bytes()
+    at = data.index(b"watched-folder") if b"watched-folder" in data else data.index(b"manual")
+    sidecar.write_bytes(data[:at] + b"M" + data[at + 1 :])
+
+    def never(*_: Any) -> LibraryWord:
+        pytest.fail("the library was asked")
+
+    monkeypatch.setattr(envelope, "library_word", never)
+    report = verify(sealed, trust=trust_lists)
+    assert report.verdict is Verdict.REJECTED
+    assert "envelope-broken" in ids(report)

@@ -26,7 +26,8 @@ HERE = Path(__file__).parent
 fuzz = SimpleNamespace(**runpy.run_path(str(HERE / "targets.py")))
 forge = SimpleNamespace(**runpy.run_path(str(HERE.parent / "unit" / "sealing" / "forge.py")))
 NAMES = ("sidecar", "family", "png", "jpeg", "index", "trust-list", "image")
-SECONDS = {"sidecar": 30, "family": 20, "png": 15, "jpeg": 15, "index": 15, "trust-list": 20, "image": 40}
+#: Of hunting for each target. New finds are for whoever goes hunting: RAWTRACE_FUZZ_SECONDS=600 make soak.
+SECONDS = int(os.environ.get("RAWTRACE_FUZZ_SECONDS", "8"))
 INTERESTING = (b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\0\0\0\1", b"\x9f", b"\xbf", b"\xd8\x40")
 
 
@@ -215,21 +216,21 @@ def test_what_the_right_signer_states_in_odd_ways_is_still_a_report(data: st.Dat
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(SECONDS + 180)
 @pytest.mark.parametrize("name", NAMES)
 def test_atheris(name: str, tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed: there is no wheel of it for this Python or this system")
     command = [
-        sys.executable, str(HERE / "fuzz_verifier.py"), name, f"-max_total_time={SECONDS[name]}",
+        sys.executable, str(HERE / "fuzz_verifier.py"), name, f"-max_total_time={SECONDS}",
         "-timeout=5", "-rss_limit_mb=1500", "-max_len=20000", "-print_final_stats=1", f"-artifact_prefix={tmp_path}/",
     ]  # fmt: skip
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=500, check=False, cwd=tmp_path,
+        command, capture_output=True, text=True, timeout=SECONDS + 120, check=False, cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
     runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
-    print(f"{name}: {runs.group(1) if runs else 'no'} inputs in {SECONDS[name]} s")  # noqa: T201
+    print(f"{name}: {runs.group(1) if runs else 'no'} inputs in {SECONDS} s")  # noqa: T201
     assert done.returncode == 0, done.stderr[-4000:]
     assert runs is not None
     assert int(runs.group(1)) > 100

@@ -75,14 +75,17 @@ def authority_folder(value: str | None) -> Path | None:
 def create(
     kind: SignerKind,
     folder: Path,
-    fields: dict[str, str],
     *,
     authority: str | None,
     algorithm: str,
-    token: TokenOptions | None,
+    pkcs11_module: str | None,
+    pkcs11_token: str | None,
+    pkcs11_pin_file: str | None,
     as_json: bool,
+    **fields: str,
 ) -> None:
-    """Make an identity and show it."""
+    """Make an identity of the ``fields`` that the command's own options give, and show it."""
+    token = token_options(pkcs11_module, pkcs11_token, pkcs11_pin_file)
     issuer = authority_folder(authority)
     record = instruments.new_record(kind=kind, **fields)  # type: ignore[arg-type]  # every field the options give is text
     made = identity.create_identity(folder, kind, record, authority=issuer, algorithm=Algorithm(algorithm), token=token)

@@ -160,12 +160,13 @@ def _lean(result: Any) -> Any:
 
 
 def _tally(results: Sequence[Any]) -> str:
-    counts: dict[str, int] = {}
-    for result in results:
-        key = str(result.verdict) if isinstance(result, Report) else "could not be checked"
-        counts[key] = counts.get(key, 0) + 1
+    from rawtrace.render.words import count_line
+
+    reports = [result for result in results if isinstance(result, Report)]
+    unchecked = len(results) - len(reports)
+    counts = [count_line(reports), f"{unchecked:,} could not be checked" if unchecked else ""]
     noun = "file" if len(results) == 1 else "files"
-    return f"{len(results):,} {noun}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+    return f"{len(results):,} {noun}: {', '.join(filter(None, counts))}"
 
 
 def _write_page(target: Path, reports: Sequence[Report], unchecked: Sequence[tuple[str, str]], *, quiet: bool) -> None:

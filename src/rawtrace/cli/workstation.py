@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -37,17 +38,7 @@ def workstation() -> None:
 @identities.authority_option
 @identities.key_options
 @identities.json_option
-def new(
-    folder: Path,
-    *,
-    authority: str | None,
-    algorithm: str,
-    pkcs11_module: str | None,
-    pkcs11_token: str | None,
-    pkcs11_pin_file: str | None,
-    as_json: bool,
-    **fields: str,
-) -> None:
+def new(folder: Path, **options: Any) -> None:
     """Make an identity in DIR, which must not exist yet.
 
     \b
@@ -57,16 +48,7 @@ def new(
 
     With the three --pkcs11 options the key is made inside a token and never leaves it.
     """
-    token = identities.token_options(pkcs11_module, pkcs11_token, pkcs11_pin_file)
-    identities.create(
-        SignerKind.WORKSTATION,
-        folder,
-        fields,
-        authority=authority,
-        algorithm=algorithm,
-        token=token,
-        as_json=as_json,
-    )
+    identities.create(SignerKind.WORKSTATION, folder, **options)
 
 
 add_lifecycle(workstation, SignerKind.WORKSTATION, example="./workstation")

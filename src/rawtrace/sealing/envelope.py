@@ -175,11 +175,6 @@ def describe_ancestor(
     }
 
 
-def library_version() -> str:
-    """Return the version of the C2PA library, for reports of errors."""
-    return str(c2pa.sdk_version())
-
-
 def _sign(
     definition: Mapping[str, Any],
     signer: Identity,

@@ -22,9 +22,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from rawtrace.errors import CertificateError, KeyUnavailableError
-from rawtrace.trust import keys
-from rawtrace.trust.keys import Protection, PublicKey
+from rawtrace.errors import CertificateError
+from rawtrace.trust.keys import Protection
 
 #: Own arc, made from a UUID as ITU-T X.667 allows.
 ARC = "2.25.188821709947050430882080198101075704849"
@@ -101,17 +100,6 @@ def name_of(certificate: x509.Certificate) -> str:
     except ValueError:
         return ""
     return str(attributes[0].value) if attributes else ""
-
-
-def public_key_of(certificate: x509.Certificate) -> PublicKey:
-    """Return the certificate's key, or raise ``CertificateError`` if it is not one of the two kinds we use."""
-    try:
-        key = certificate.public_key()
-        keys.algorithm_of(key)
-    except (ValueError, UnsupportedAlgorithm, KeyUnavailableError) as error:
-        msg = f"the certificate of {name_of(certificate)!r} has a key that is neither Ed25519 nor P-256"
-        raise CertificateError(msg) from error
-    return key  # type: ignore[return-value]  # algorithm_of accepts no other type
 
 
 def name_space_of(certificate: x509.Certificate) -> str:

@@ -182,6 +182,67 @@ class OutboxError(Error):
     code = "E150"
 
 
+class DatabaseError(Error):
+    """A database cannot be opened or used."""
+
+    code = "E160"
+
+
+class LedgerError(Error):
+    """A log, a witness or a mirror was asked for what it must not do, or holds what cannot be."""
+
+    code = "E161"
+
+
+class ReceiptError(Error):
+    """A receipt, a checkpoint, a proof or a witness policy cannot be read or does not hold."""
+
+    code = "E162"
+
+
+class NetworkError(Error):
+    """A server could not be reached, or broke off: to try again makes sense."""
+
+    code = "E170"
+    default_hint = "check the address and the network, then try again"
+
+
+class RefusedError(Error):
+    """A server answered, and its answer was no."""
+
+    code = "E171"
+
+
+class ResolutionError(Error):
+    """A PID does not lead to a trust store, or not to one that proves to be the right one."""
+
+    code = "E172"
+
+
+class EnrolmentError(Error):
+    """A certificate was asked for in a way that an authority must not grant."""
+
+    code = "E173"
+
+
+class TimeStampError(Error):
+    """A time stamp could not be had or does not prove the time."""
+
+    code = "E174"
+
+
+class FederationError(Error):
+    """The trust data of a federation cannot be accepted: too old, too few signatures, or turned back."""
+
+    code = "E175"
+
+
+class StoreError(Error):
+    """A trust store's folder or settings cannot be used."""
+
+    code = "E176"
+
+
 def from_os_error(error: OSError, doing: str) -> Error:
     """Turn an operating-system error into one of ours.
 

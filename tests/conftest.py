@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from rawtrace.trust.identity import Identity, create_identity
 from rawtrace.trust.instruments import new_record
 from rawtrace.trust.keys import Algorithm
 from rawtrace.trust.trustlist import TrustList, read_list
+
+sys.path.insert(0, str(Path(__file__).parent))  # modules beside this one, under importlib mode
+
+pytest_plugins = ["postgres"]
 
 #: A made-up organisation with valid check digits.
 OWNER = "https://ror.org/0exampe44"

@@ -36,6 +36,8 @@ COMMANDS: dict[str, _Entry] = {
     "authority": _Entry("rawtrace.cli.authority:authority", "issue and revoke certificates"),
     "trust": _Entry("rawtrace.cli.trust:trust", "the trust lists that verify goes by"),
     "agent": _Entry("rawtrace.cli.agent:agent", "seal what an instrument writes, by itself"),
+    "store": _Entry("rawtrace.cli.store:store", "make a trust store, and let people in"),
+    "serve": _Entry("rawtrace.cli.serve:serve", "a trust store's server"),
 }
 
 

@@ -1,0 +1,65 @@
+"""``rawtrace serve``: a trust store's server."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from rawtrace.cli import output
+from rawtrace.cli.parameters import PATH
+from rawtrace.errors import InputNotFoundError
+
+_LOCAL_NAME = "Local trust store"
+
+
+@click.command()
+@click.option("--store", "folder", type=PATH, default=Path("store"), show_default=True, help="The store's folder.")
+@click.option("--local", is_flag=True, help="For trying it out: make the store if it is not there; this machine only.")
+@click.option("--host", help="Address to listen to, in place of the one in store.toml.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port, in place of the one in store.toml; 0 for any.")
+def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> None:
+    """Serve a trust store until interrupted.
+
+    \b
+    Examples:
+      rawtrace serve --local
+      rawtrace serve --store ./store
+      rawtrace serve --store ./store --host 0.0.0.0 --port 443
+
+    With --local, a store is made in the folder on the first run, with a token
+    that is printed once; it speaks plain http, to this machine only.
+    """
+    from rawtrace.server.access import Role, make_token
+    from rawtrace.server.founding import Plan, found_store
+    from rawtrace.server.run import serve as run
+    from rawtrace.server.settings import SETTINGS_FILE
+    from rawtrace.server.store import Store
+
+    fresh = local and not (folder / SETTINGS_FILE).exists()
+    if fresh:
+        chosen = port or 8650
+        plan = Plan(name=_LOCAL_NAME, url=f"http://127.0.0.1:{chosen}", prefix="20.500.12345", port=chosen, tls=False)
+        found_store(folder, plan)
+        output.note(f"made {folder}")
+    elif not (folder / SETTINGS_FILE).exists():
+        msg = f"there is no trust store in {folder}; expected {SETTINGS_FILE} there"
+        raise InputNotFoundError(msg, hint="make one: rawtrace store new, or try it out: rawtrace serve --local")
+    with Store.open(folder) as store:
+        if fresh:
+            roles = (Role.OPERATOR, Role.OFFICER, Role.AUDITOR)
+            output.note(f"token: {make_token(store.database, name='first operator', roles=roles)}")
+        listen = dataclasses.replace(
+            store.settings.listen,
+            host=host or store.settings.listen.host,
+            port=store.settings.listen.port if port is None else port,
+        )
+        store.settings = dataclasses.replace(store.settings, listen=listen)
+        run(store, ready=_tell)
+
+
+def _tell(address: str) -> None:
+    output.line(address)
+    output.flush()
+    output.note("serving; stop with Ctrl+C")

@@ -1,0 +1,120 @@
+"""``rawtrace store``: make a trust store, and let people and programs in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from rawtrace.cli import identities, output
+from rawtrace.cli.groups import Group, Word
+from rawtrace.cli.parameters import PATH
+
+SCHEMA = "urn:rawtrace:schema:store:1"
+TOKEN_SCHEMA = "urn:rawtrace:schema:token:1"  # noqa: S105  a name, no token
+_ROLES = ("operator", "officer", "auditor", "instrument", "gateway")
+
+_folder_argument = click.argument("folder", metavar="STORE", type=PATH)
+
+
+@click.group(cls=Group)
+def store() -> None:
+    """Make a trust store, and let people and programs in.
+
+    \b
+    Examples:
+      rawtrace store new ./store --name "Example facility" --url https://store.example.org --prefix 20.500.12345
+      rawtrace store token ./store --role operator --name "facility manager"
+      rawtrace serve --store ./store
+    """
+
+
+@store.command()
+@_folder_argument
+@click.option("--name", required=True, help="What people will call it; at most 48 characters.")
+@click.option("--url", required=True, help="Where the world will reach it.")
+@click.option("--prefix", default="", help="Handle prefix of its instruments.")
+@click.option("--origin", default="", help="Name of its log for ever; by default host and path of the URL, and /log.")
+@click.option("--database", default="", metavar="URL", help="postgresql://…; without it a SQLite file in STORE.")
+@click.option("--authority", type=PATH, help="An authority that exists; it is copied. Without it a new one is made.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the server listens to.")
+@click.option("--port", default=8650, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--no-tls", is_flag=True, help="Plain http, for this machine only.")
+@identities.json_option
+def new(
+    folder: Path,
+    *,
+    name: str,
+    url: str,
+    prefix: str,
+    origin: str,
+    database: str,
+    authority: Path | None,
+    host: str,
+    port: int,
+    no_tls: bool,
+    as_json: bool,
+) -> None:
+    """Make a trust store in STORE, which must not exist yet.
+
+    \b
+    Examples:
+      rawtrace store new ./store --name "Example facility" --url https://store.example.org --prefix 20.500.12345
+      rawtrace store new ./store --name "Example facility" --url http://127.0.0.1:8650 --no-tls
+
+    STORE holds private keys. Keep it on a disk that only the server's account reads.
+    """
+    from rawtrace.server.founding import Plan, found_store
+    from rawtrace.server.run import server_key
+    from rawtrace.server.settings import read_settings
+
+    plan = Plan(
+        name=name, url=url, prefix=prefix, origin=origin, database=database, authority=authority,
+        host=host, port=port, tls=not no_tls,
+    )  # fmt: skip
+    found_store(folder, plan)
+    settings = read_settings(folder)
+    vkey = (folder / "log" / "vkey").read_text().strip()
+    value = {
+        "schema": SCHEMA,
+        "store": str(folder),
+        "url": settings.url,
+        "origin": settings.log.origin,
+        "log_key": vkey,
+        "server_key_sha256": server_key(folder),
+    }
+    text = [
+        f"made {folder}",
+        f"log key:    {vkey}",
+        f"server key: {value['server_key_sha256']}",
+    ]
+    output.emit(value, as_json=as_json, text="\n".join(text))
+    output.note(
+        f"next: rawtrace store token {folder} --role operator --name NAME, then rawtrace serve --store {folder}"
+    )
+
+
+@store.command()
+@_folder_argument
+@click.option("--role", "roles", type=Word(_ROLES), multiple=True, required=True, help="May be given several times.")
+@click.option("--name", required=True, help="Whose it is; stands in the audit log.")
+@click.option("--pid", default="", help="For an instrument: the only one it may speak for.")
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="How long it is good; without it for ever.")
+@identities.json_option
+def token(folder: Path, *, roles: tuple[str, ...], name: str, pid: str, days: float | None, as_json: bool) -> None:
+    """Make a token for somebody; it is shown once, and the store keeps only its digest.
+
+    \b
+    Examples:
+      rawtrace store token ./store --role operator --name "facility manager"
+      rawtrace store token ./store --role instrument --name widefield --pid https://hdl.handle.net/20.500.12345/wf1
+    """
+    from rawtrace.server.access import Role, make_token
+    from rawtrace.server.store import Store
+
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    with Store.open(folder) as opened:
+        made = make_token(opened.database, name=name, roles=tuple(Role(one) for one in roles), pid=pid, expires=expires)
+    output.emit({"schema": TOKEN_SCHEMA, "name": name, "roles": list(roles), "token": made}, as_json=as_json, text=made)
+    output.note("note: this is shown once; keep it where only its owner reads")

@@ -1,0 +1,1 @@
+"""What programs ask a trust store, one module a topic."""

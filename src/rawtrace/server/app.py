@@ -1,0 +1,78 @@
+"""Every address of a trust store, in one table, and the application made from it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from rawtrace.server import problems
+from rawtrace.server.access import Role, Route
+from rawtrace.server.calls import SECURITY_HEADERS, Call, Handler, endpoint
+from rawtrace.server.store import Store
+
+_EVERYBODY = (Role.PUBLIC,)
+
+#: The whole interface. A more exact path stands before one that would swallow it.
+ROUTES: tuple[Route, ...] = (
+    # --- the server itself
+    Route(method="GET", path="/health", handler="api.health:health", roles=_EVERYBODY),
+    Route(method="GET", path="/openapi.yaml", handler="app:openapi", roles=_EVERYBODY),
+)
+
+
+def create_app(store: Store) -> Starlette:
+    """Return the application for an open store; closing the store is the caller's business."""
+    by_path: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        by_path.setdefault(route.path, {})[route.method] = endpoint(route, handler_of(route), store)
+    routes = [StarletteRoute(path, _by_method(methods), methods=list(methods)) for path, methods in by_path.items()]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
+
+
+def handler_of(route: Route) -> Handler:
+    """Import the handler of a route."""
+    module, _, name = route.handler.partition(":")
+    handler: Handler = getattr(importlib.import_module(f"rawtrace.server.{module}"), name)
+    return handler
+
+
+def load_handlers() -> None:
+    """Import every handler, and so every table that one of them declares."""
+    for route in ROUTES:
+        handler_of(route)
+
+
+def openapi(_call: Call) -> Response:
+    """Return the description of this interface."""
+    return Response(Path(__file__).with_name("openapi.yaml").read_bytes(), media_type="application/yaml")
+
+
+def _by_method(methods: dict[str, Any]) -> Any:
+    async def answer(request: Request) -> Response:
+        response: Response = await methods["GET" if request.method == "HEAD" else request.method](request)
+        return response
+
+    return answer
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    said = {404: "there is nothing at this address", 405: "this address is not asked with that method"}
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return problems.response(
+        status, code="E180", detail=said.get(status, "refused"), headers={**SECURITY_HEADERS, **headers}
+    )

@@ -1,0 +1,266 @@
+"""From a request to a handler: who asks, what they may, how much they may send; and every refusal as a problem.
+
+A handler is a plain function of a ``Call`` that returns a response or raises an
+``Error``. It runs in a thread, so it may wait for a disk or a database.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from rawtrace import strictjson
+from rawtrace.errors import Error
+from rawtrace.server import problems
+from rawtrace.server.access import Principal, Role, Route
+from rawtrace.server.problems import Problem
+from rawtrace.server.store import Store
+
+_log = logging.getLogger(__name__)
+
+#: Sent with every answer; pages need nothing from elsewhere and may be framed by nobody.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, as a handler sees it.
+
+    Attributes
+    ----------
+    store : Store
+    principal : Principal
+        Who asks; ``PUBLIC`` alone for a stranger.
+    method : str
+    path : Mapping[str, str]
+        The parts of the path that the route names, percent-decoded once.
+    query : QueryParams
+    headers : Mapping[str, str]
+        Names in lower case.
+    body : bytes
+        At most what the route allows; empty where the body is spooled.
+    spooled : Path or None
+        The body in a temporary file, for routes that take large ones; gone after the call.
+    client : str
+        Address of who is connected.
+    peer_certificate : bytes or None
+        DER of the client certificate that the TLS layer has verified.
+    """
+
+    store: Store
+    principal: Principal
+    method: str
+    path: Mapping[str, str]
+    query: QueryParams
+    headers: Mapping[str, str]
+    body: bytes = b""
+    spooled: Path | None = None
+    client: str = ""
+    peer_certificate: bytes | None = None
+    raw_path: str = ""
+    cookies: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def media_type(self) -> str:
+        """The body's media type, in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def prefers(self, *offered: str) -> str:
+        """Return which of some media types the caller likes best; the first where it does not say."""
+        return _preferred(self.headers.get("accept", ""), offered)
+
+    @property
+    def wants_page(self) -> bool:
+        """Whether the caller would rather have HTML than JSON."""
+        return self.prefers("application/json", "text/html") == "text/html"
+
+    def json(self, *, limit: int = 1 << 20) -> Any:
+        """Return the body as JSON, strictly read.
+
+        Raises
+        ------
+        Problem
+            400: not JSON; 415: not said to be.
+        """
+        if self.media_type not in {"application/json", ""}:
+            msg = f"the body is {self.media_type}; expected application/json"
+            raise Problem(415, msg)
+        try:
+            return strictjson.loads(self.body, what="the body", max_bytes=limit)
+        except Error as error:
+            raise Problem(400, error.message) from error
+
+
+Handler = Callable[[Call], Response]
+
+
+def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request], Any]:
+    """Wrap a handler for Starlette: access, limits, body, errors, headers."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            response = await _answer(request)
+        except Error as error:
+            response = problems.problem_response(error)
+        except ClientDisconnect:
+            response = problems.response(400, code="E180", detail="the caller hung up")
+        except Exception:  # noqa: BLE001  whatever a handler did wrong, the answer is a problem
+            # The caller learns nothing of our insides; the operator finds it in the log.
+            _log.exception("a fault while answering %s %s", request.method, route.path)
+            response = problems.response(500, code="bug", detail="the server made a mistake; its operator can see it")
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    async def _answer(request: Request) -> Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        client = request.client.host if request.client else ""
+        peer = request.scope.get("rawtrace.peer_certificate")
+        principal = await run_in_threadpool(
+            store.access.admit, route, headers=headers, cookies=request.cookies, client=client, peer_certificate=peer
+        )
+        with contextlib.ExitStack() as cleanup:
+            body, spooled = b"", None
+            if request.method not in {"GET", "HEAD"}:
+                if route.spools:
+                    spooled = cleanup.enter_context(_spool(store))
+                    await _copy(request, spooled, store.settings.limits.upload_bytes)
+                else:
+                    body = await _read(request, route.body_limit)
+            call = Call(
+                store=store,
+                principal=principal,
+                method=request.method,
+                path={name: str(value) for name, value in request.path_params.items()},
+                query=request.query_params,
+                headers=headers,
+                body=body,
+                spooled=spooled,
+                client=client,
+                peer_certificate=peer,
+                raw_path=request.scope.get("raw_path", b"").decode("ascii", "replace"),
+                cookies=request.cookies,
+            )
+            return await run_in_threadpool(handler, call)
+
+    return answer
+
+
+def json_reply(
+    value: Any, *, status: int = 200, call: Call | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return JSON with an ETag; 304 where ``call`` shows that the caller has it already."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=False).encode()
+    return tagged(body, "application/json", status=status, call=call, headers=headers)
+
+
+def ndjson_reply(values: Iterable[Any], *, status: int = 200) -> Response:
+    """Return one JSON document a line."""
+    lines = [json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in values]
+    return Response("".join(f"{line}\n" for line in lines), status, media_type="application/x-ndjson")
+
+
+def tagged(
+    body: bytes,
+    media_type: str,
+    *,
+    status: int = 200,
+    call: Call | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a body with an ETag; 304 where ``call`` shows that the caller has it already."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    named = {"ETag": tag, "Cache-Control": "no-cache", "Vary": "Accept, Authorization, Cookie", **(headers or {})}
+    if call is not None and status == 200 and call.method in {"GET", "HEAD"}:
+        known = {one.strip().removeprefix("W/") for one in call.headers.get("if-none-match", "").split(",")}
+        if tag in known or "*" in known:
+            return Response(status_code=304, headers=named)
+    return Response(body, status, headers=named, media_type=media_type)
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    _check_length(request, limit)
+    received = bytearray()
+    async for piece in request.stream():
+        received += piece
+        if len(received) > limit:
+            raise _too_large(limit)
+    return bytes(received)
+
+
+async def _copy(request: Request, path: Path, limit: int) -> None:
+    _check_length(request, limit)
+    size = 0
+    with path.open("wb") as stream:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > limit:
+                raise _too_large(limit)
+            await run_in_threadpool(stream.write, piece)
+
+
+def _check_length(request: Request, limit: int) -> None:
+    stated = request.headers.get("content-length", "")
+    if stated.isdigit() and int(stated) > limit:
+        raise _too_large(limit)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, f"the body is larger than the {limit} bytes that are accepted here")
+
+
+@contextlib.contextmanager
+def _spool(store: Store) -> Iterator[Path]:
+    folder = store.folder / "uploads"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="upload-") as made:
+        yield Path(made) / "body"
+
+
+def _preferred(accept: str, offered: tuple[str, ...]) -> str:
+    """Weigh an Accept header (RFC 9110, section 12.5.1); what is said most exactly counts for a type."""
+    if not accept.strip():
+        return offered[0]
+    best, best_weight = offered[0], 0.0
+    for one in offered:
+        weight, exactness = 0.0, -1
+        for item in accept.split(","):
+            name, *parameters = (part.strip().lower() for part in item.split(";"))
+            fits = {one: 2, one.partition("/")[0] + "/*": 1, "*/*": 0}.get(name, -1)
+            if fits > exactness:
+                weight, exactness = _weight(parameters), fits
+        if weight > best_weight:
+            best, best_weight = one, weight
+    return best
+
+
+def _weight(parameters: Iterable[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return min(1.0, max(0.0, float(parameter[2:])))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+__all__ = ["Call", "Handler", "Principal", "Role", "Route", "endpoint", "json_reply", "ndjson_reply", "tagged"]

@@ -1,0 +1,139 @@
+"""The store as a process: uvicorn on one port, TLS with optional client certificates."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from rawtrace import durable
+from rawtrace.errors import StoreError
+from rawtrace.server.app import create_app
+from rawtrace.server.store import Store
+from rawtrace.trust import certificates
+from rawtrace.web import check_address
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_MAX_CLIENTS_PEM = 1 << 20
+
+
+class PeerProtocol(H11Protocol):
+    """HTTP/1.1 that tells the application which client certificate the TLS layer has verified."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Take the certificate from the connection, for every request on it."""
+        super().connection_made(transport)
+        connection = transport.get_extra_info("ssl_object")
+        shown = connection.getpeercert(binary_form=True) if connection is not None else None
+        if shown:
+            self.app = _with_peer(self.app, shown)
+
+
+def serve(store: Store, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until interrupted.
+
+    Parameters
+    ----------
+    store : Store
+    ready : callable, optional
+        Called once with the address, when the port is open.
+
+    Raises
+    ------
+    StoreError
+        The port cannot be had, or the server would speak in the open to other machines.
+    """
+    listen = store.settings.listen
+    if not listen.tls and listen.host not in _LOOPBACK:
+        msg = f"without TLS the server listens to this machine only, and {listen.host} is not it"
+        raise StoreError(msg, hint="set listen.tls = true, or listen.host = '127.0.0.1'")
+    check_address(store.settings.url)
+    config = uvicorn.Config(
+        create_app(store),
+        host=listen.host,
+        port=listen.port,
+        http=PeerProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        # Behind a proxy the caller's address is the proxy's: believing its headers would let anybody choose one.
+        proxy_headers=False,
+        timeout_keep_alive=20,
+        limit_concurrency=256,
+        timeout_graceful_shutdown=10,
+    )
+    config.load()
+    if listen.tls:
+        config.ssl = tls_context(store)
+    server = _Server(config, ready)
+    server.run()
+    if not server.started:
+        msg = f"the port {listen.port} of {listen.host} cannot be had; expected one that nobody else uses"
+        raise StoreError(msg, hint="choose another: listen.port in store.toml, or --port")
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None] | None) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started and self._ready is not None:
+            scheme = "https" if self.config.ssl else "http"
+            host = self.config.host if ":" not in self.config.host else f"[{self.config.host}]"
+            port = self.servers[0].sockets[0].getsockname()[1]
+            self._ready(f"{scheme}://{host}:{port}")
+
+
+def tls_context(store: Store) -> ssl.SSLContext:
+    """Return the server's side of TLS: its certificate, and whose client certificates it takes."""
+    folder = store.folder / "tls"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Clients' keys sign seals too: TLS 1.3 puts words of its own before what it has signed, older versions do not.
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    try:
+        context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+        context.load_verify_locations(cadata=_client_authorities(store))
+    except (OSError, ssl.SSLError) as error:
+        msg = f"the server's certificate in {folder} cannot be used: {error}"
+        raise StoreError(msg) from error
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def _client_authorities(store: Store) -> str:
+    authority = store.authority()
+    pem = [certificates.to_pem([authority.root, authority.certificate])]
+    pem += [
+        durable.read_bounded(store.folder / name, limit=_MAX_CLIENTS_PEM)
+        for name in store.settings.enrolment.device_authorities
+    ]
+    return b"\n".join(pem).decode("ascii", "replace")
+
+
+def _with_peer(app: Any, certificate: bytes) -> Any:
+    async def answer(
+        scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+    ) -> None:
+        scope["rawtrace.peer_certificate"] = certificate
+        await app(scope, receive, send)
+
+    return answer
+
+
+def server_key(folder: Path) -> str:
+    """Return the SHA-256 of the server's public key, hexadecimal: what clients know it by."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from rawtrace.web import key_sha256
+
+    pem = durable.read_bounded(folder / "tls" / "certificate.pem", limit=_MAX_CLIENTS_PEM)
+    return key_sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))

@@ -1,0 +1,172 @@
+"""A trust store's folder, opened: settings, database, authority, log, keys.
+
+::
+
+    store.toml      settings
+    authority/      an authority as ``rawtrace authority new`` makes it: what was issued and revoked
+    log/            the log's key, its policy (which witnesses), its guard
+    witness/        the key this store cosigns other logs with
+    tls/            certificate and key of the server itself (RSA: the Handle System knows no other)
+    time/ gateway/  keys of the time server and of the gateway, where it offers them
+    store.sqlite    everything else, unless it lies in PostgreSQL
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rawtrace import durable
+from rawtrace.database import Database, open_database
+from rawtrace.errors import StoreError
+from rawtrace.ledger import entry
+from rawtrace.ledger.note import NoteSigner
+from rawtrace.ledger.sequencer import Log, Submission
+from rawtrace.server.access import Access
+from rawtrace.server.settings import Settings, read_settings
+from rawtrace.trust import keys, sources
+from rawtrace.trust.anchors import TrustList
+from rawtrace.trust.authorityfolder import Authority, open_authority
+
+DATABASE_FILE = "store.sqlite"
+LOG_KEY_TYPE = 0x01
+
+
+class Store:
+    """An open trust store. Safe to share between threads.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : Settings
+    database : Database
+    now : callable, optional
+        The clock, UTC; tests turn it.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Settings, database: Database, *, now: Callable[[], datetime] | None = None
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.database = database
+        self.now = now or (lambda: datetime.now(UTC))
+        self.access = Access(database)
+        self.issuing = threading.Lock()
+        """Held while the authority's folder changes: one certificate or status at a time."""
+
+    @classmethod
+    def open(cls, folder: Path, *, now: Callable[[], datetime] | None = None) -> Store:
+        """Open a store's folder and make the tables that are missing.
+
+        Raises
+        ------
+        StoreError, DatabaseError, KeyUnavailableError, LedgerError
+        """
+        settings = read_settings(folder)
+        database = open_database(settings.database or folder / DATABASE_FILE)
+        store = cls(folder, settings, database, now=now)
+        try:
+            # Handlers declare their tables when they are imported.
+            from rawtrace.server.app import load_handlers
+
+            load_handlers()
+            database.prepare()
+            if settings.log.origin:
+                _ = store.log
+        except BaseException:
+            database.close()
+            raise
+        return store
+
+    @property
+    def authority_folder(self) -> Path:
+        """Where the authority is."""
+        return self.folder / self.settings.authority
+
+    def authority(self) -> Authority:
+        """Open the authority anew, as it is now."""
+        return open_authority(self.authority_folder)
+
+    @cached_property
+    def log(self) -> Log:
+        """The store's own log.
+
+        Raises
+        ------
+        StoreError
+            The store has none.
+        """
+        if not self.settings.log.origin:
+            msg = "this store has no log"
+            raise StoreError(msg, hint="give it one: [log] origin in store.toml")
+        folder = self.folder / "log"
+        return Log.open(
+            self.database,
+            origin=self.settings.log.origin,
+            signer=log_signer(folder, self.settings.log.origin),
+            guard=folder / "guard",
+            quorum=self._cosigner(),
+            interval_s=self.settings.log.interval_ms / 1000,
+        )
+
+    def _cosigner(self) -> Any:
+        if not self.settings.log.quorum:
+            return None
+        from rawtrace.ledger.cosigning import PolicyCosigner
+        from rawtrace.ledger.policy import MAX_POLICY_BYTES, Policy
+
+        text = durable.read_bounded(self.folder / "log" / "policy", limit=MAX_POLICY_BYTES)
+        return PolicyCosigner(Policy.parse(text.decode("utf-8", "replace")))
+
+    def lists(self) -> tuple[TrustList, ...]:
+        """Return the trust lists that this store goes by: its own authority's, then those it accepts."""
+        chosen = [self.authority_folder, *(self.folder / name for name in self.settings.accept)]
+        return tuple(carried.trust_list for source in chosen for carried in sources.gather(source))
+
+    def record(self, kind: str, content: Mapping[str, Any], *, issuer: str, key: str) -> int:
+        """Put a record into the store's log and wait until it is durable; returns its index.
+
+        Parameters
+        ----------
+        kind : str
+            ``certificate``, ``status`` or ``instrument``.
+        content : Mapping
+            JSON; ``kind`` and ``v`` are added.
+        issuer, key : str
+            Who answers for it: the authority's name, and the key id of what signed it.
+        """
+        record = entry.canonical({**content, "kind": kind, "v": 1})
+        accepted = self.log.submit(Submission(kind=kind, issuer=issuer, key=key, record=record)).result()
+        return accepted.index
+
+    def close(self) -> None:
+        """Close log and database."""
+        if "log" in self.__dict__:
+            self.log.close()
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def log_signer(folder: Path, origin: str) -> NoteSigner:
+    """Return what signs a log's checkpoints: the key in ``folder``, under the log's origin."""
+    key = keys.open_in_folder(folder)
+    if key.algorithm is not keys.Algorithm.ED25519:
+        msg = f"the key in {folder} is not Ed25519, which every log must have"
+        raise StoreError(msg)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return NoteSigner(name=origin, kind=LOG_KEY_TYPE, sign=key.sign, public=public)

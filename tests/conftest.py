@@ -19,7 +19,7 @@ from rawtrace.trust.trustlist import TrustList, read_list
 
 sys.path.insert(0, str(Path(__file__).parent))  # modules beside this one, under importlib mode
 
-pytest_plugins = ["postgres"]
+pytest_plugins = ["postgres", "stores"]
 
 #: A made-up organisation with valid check digits.
 OWNER = "https://ror.org/0exampe44"

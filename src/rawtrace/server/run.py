@@ -33,7 +33,12 @@ class PeerProtocol(H11Protocol):
             self.app = _with_peer(self.app, shown)
 
 
-def serve(store: Store, *, ready: Callable[[str], None] | None = None) -> None:
+def serve(
+    store: Store,
+    *,
+    ready: Callable[[str], None] | None = None,
+    started: Callable[[uvicorn.Server], None] | None = None,
+) -> None:
     """Serve until interrupted.
 
     Parameters
@@ -41,6 +46,8 @@ def serve(store: Store, *, ready: Callable[[str], None] | None = None) -> None:
     store : Store
     ready : callable, optional
         Called once with the address, when the port is open.
+    started : callable, optional
+        Called once with the server, whose ``should_exit`` ends it.
 
     Raises
     ------
@@ -72,6 +79,8 @@ def serve(store: Store, *, ready: Callable[[str], None] | None = None) -> None:
     if listen.tls:
         config.ssl = tls_context(store)
     server = _Server(config, ready)
+    if started is not None:
+        started(server)
     server.run()
     if not server.started:
         msg = f"the port {listen.port} of {listen.host} cannot be had; expected one that nobody else uses"

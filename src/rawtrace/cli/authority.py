@@ -18,12 +18,14 @@ from rawtrace.errors import AlreadyExistsError, UsageError
 from rawtrace.trust import authority as authorities
 from rawtrace.trust import certificates, identity, instruments, register
 from rawtrace.trust.authority import Authority
+from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.keys import Algorithm, Protection
 from rawtrace.trust.register import Issued
 from rawtrace.trust.trustlist import StatusRecord
 
 SCHEMA = "urn:rawtrace:schema:authority-register:1"
 REVOCATION_SCHEMA = "urn:rawtrace:schema:revocation:1"
+TIME_SCHEMA = "urn:rawtrace:schema:time-authority:1"
 
 _REASONS = f"Why: {', '.join(authorities.REASONS[:-1])} or {authorities.REASONS[-1]}."
 
@@ -176,6 +178,71 @@ def list_command(folder: Path, *, as_json: bool) -> None:
         state = _sentence(standing[item.serial]) if item.serial in standing else f"valid to {item.not_after:%Y-%m-%d}"
         lines.append(f"{item.serial:x}  {item.kind:<11}  {item.name}  {item.pid}  {state}")
     output.emit(_value(found, issued, standing), as_json=as_json, text="\n".join(lines))
+
+
+@authority.command(name="time")
+@_folder_argument
+@click.argument("target", metavar="DIR", type=PATH)
+@click.option("--name", default="", help="What verifiers will read; at most 64 characters.")
+@identities.token_key_options
+@identities.json_option
+def time_command(
+    folder: Path,
+    target: Path,
+    *,
+    name: str,
+    pkcs11_module: str | None,
+    pkcs11_token: str | None,
+    pkcs11_pin_file: str | None,
+    as_json: bool,
+) -> None:
+    """Make a time-stamping authority (RFC 3161) in DIR, which must not exist yet, and list it.
+
+    \b
+    Examples:
+      rawtrace authority time ./authority ./store/time
+      rawtrace authority time ./authority ./store/time --name "Example University time"
+
+    A trust store whose folder has it answers at /time. Its key, P-256, signs nothing else.
+    """
+    from rawtrace.trust.timeauthority import create_time_authority
+
+    token = identities.token_options(pkcs11_module, pkcs11_token, pkcs11_pin_file)
+    made = create_time_authority(target, authority=folder, name=name, token=token)
+    value = {
+        "schema": TIME_SCHEMA,
+        "folder": str(target),
+        "name": certificates.name_of(made),
+        "serial": f"{made.serial_number:x}",
+        "not_after": made.not_valid_after_utc.isoformat(),
+        "trust_list": str(folder / authorities.TRUST_LIST_FILE),
+    }
+    text = (
+        f"made {target}: {value['name']}, certificate {value['serial']}, valid to {made.not_valid_after_utc:%Y-%m-%d}"
+    )
+    output.emit(value, as_json=as_json, text=text)
+
+
+@authority.command()
+@_folder_argument
+@click.argument("target", metavar="DIR", type=PATH)
+@click.option("--name", required=True, help="What people call it; at most 64 characters.")
+@click.option("--owner", required=True, metavar="ROR", help="The organisation that runs it, as ror.org lists it.")
+@click.option("--owner-name", default="", help="The owner in words.")
+@click.option("--pid", default="", help="Its handle or DOI; without one a urn:uuid: is made.")
+@identities.key_options
+@identities.json_option
+def repository(folder: Path, target: Path, **options: Any) -> None:
+    """Make a repository identity in DIR, which must not exist yet, certified by AUTHORITY.
+
+    \b
+    Examples:
+      rawtrace authority repository ./authority ./store/gateway --name "Example Archive" --owner 0exampe44
+
+    A repository certifies what is uploaded to it and counter-signs what instruments
+    deliver. It cannot state that a picture came from a sensor: only instruments can.
+    """
+    identities.create(SignerKind.REPOSITORY, target, authority=str(folder), **options)
 
 
 @authority.command()

@@ -34,14 +34,19 @@ new_key_option = click.option("--new-key", is_flag=True, help="Change the key to
 
 def key_options(command: _Command) -> _Command:
     """Add the options that say what key to make and where."""
+    algorithm = click.option(
+        "--algorithm",
+        type=click.Choice([algorithm.value for algorithm in Algorithm]),
+        default=Algorithm.ED25519.value,
+        show_default=True,
+        help="What the key signs with.",
+    )
+    return algorithm(token_key_options(command))
+
+
+def token_key_options(command: _Command) -> _Command:
+    """Add the options that say in which token to make a key."""
     options = (
-        click.option(
-            "--algorithm",
-            type=click.Choice([algorithm.value for algorithm in Algorithm]),
-            default=Algorithm.ED25519.value,
-            show_default=True,
-            help="What the key signs with.",
-        ),
         click.option("--pkcs11-module", metavar="FILE", help="Make the key in a token: its maker's PKCS#11 library."),
         click.option("--pkcs11-token", metavar="LABEL", help="Label of the token."),
         click.option("--pkcs11-pin-file", metavar="FILE", help="File of mode 0600 that holds the token's PIN, alone."),

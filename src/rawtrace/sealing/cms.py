@@ -60,6 +60,8 @@ class Token:
         Of what was stamped.
     chain : tuple[x509.Certificate, ...]
         The authority's certificate first, then the others of the token as they come.
+    nonce : bytes
+        The content of its INTEGER, by which whoever asked knows the answer; empty where there is none.
     """
 
     time: datetime
@@ -67,6 +69,7 @@ class Token:
     digest_algorithm: str
     digest: bytes
     chain: tuple[x509.Certificate, ...]
+    nonce: bytes = b""
 
     def stamps(self, message: bytes) -> bool:
         """Whether it is this message that was stamped."""
@@ -132,9 +135,9 @@ def _read(data: bytes) -> Token:
         msg = f"the time stamp has {len(signers)} signers; expected one"
         raise MalformedError(msg)
     signer = _check_signer(signers[0], stamped, certificates)
-    time, accuracy, algorithm, digest = _read_info(stamped)
+    time, accuracy, algorithm, digest, nonce = _read_info(stamped)
     others = tuple(item for item in certificates if item != signer)
-    return Token(time, accuracy, algorithm, digest, (signer, *others))
+    return Token(time, accuracy, algorithm, digest, (signer, *others), nonce)
 
 
 def _certificates(parts: Sequence[Element]) -> list[x509.Certificate]:
@@ -227,8 +230,8 @@ def _verify(certificate: x509.Certificate, algorithm: Element, digest_oid: str, 
         raise MalformedError(msg)
 
 
-def _read_info(stamped: bytes) -> tuple[datetime, timedelta, str, bytes]:
-    """Return time, accuracy, digest algorithm and digest of a ``TSTInfo``."""
+def _read_info(stamped: bytes) -> tuple[datetime, timedelta, str, bytes, bytes]:
+    """Return time, accuracy, digest algorithm, digest and nonce of a ``TSTInfo``."""
     parts = der.parse(stamped).expect(SEQUENCE).children()
     if parts[0].expect(INTEGER).content != b"\1":
         msg = "the time stamp is of a version that is not known"
@@ -246,7 +249,8 @@ def _read_info(stamped: bytes) -> tuple[datetime, timedelta, str, bytes]:
     time = datetime.strptime(whole, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
     time += timedelta(microseconds=int((fraction or "0")[:6].ljust(6, "0")))
     accuracy = _accuracy(parts[5]) if len(parts) > 5 and parts[5].tag == SEQUENCE else timedelta()
-    return time, accuracy, _DIGESTS[named][0], digest.expect(OCTETS).content
+    nonce = next((part.content for part in parts[5:] if part.tag == INTEGER), b"")
+    return time, accuracy, _DIGESTS[named][0], digest.expect(OCTETS).content, nonce
 
 
 def _accuracy(element: Element) -> timedelta:

@@ -249,28 +249,30 @@ def revoke(
     with staging.exclusive(folder):
         list_key = operator_key(authority)
         known = {record.serial: record for record in register.statuses(folder)}
-        named = [item for item in register.issued(folder) if (item.pid == uri if uri else item.serial == serial)]
+        issued = register.issued(folder)
+        named = [item.serial for item in issued if (item.pid == uri if uri else item.serial == serial)]
+        named += [clock.serial_number for clock in register.clocks(folder) if clock.serial_number == serial]
         if not named:
             msg = f"{authority.name} never issued a certificate for {uri or f'serial number {serial:x}'}"
             raise CertificateError(msg, hint=f"see what it issued: rawtrace authority list {folder}")
         new = [
             StatusRecord(
-                serial=item.serial,
+                serial=number,
                 authority_key_id=certificates.subject_key_id(authority.certificate),
                 reason=reason,
-                revoked_at=known[item.serial].revoked_at if item.serial in known else at,
+                revoked_at=known[number].revoked_at if number in known else at,
                 compromised_from=doubt_from,
                 note=note,
             )
-            for item in named
-            if _adds(known.get(item.serial), reason, doubt_from)
+            for number in named
+            if _adds(known.get(number), reason, doubt_from)
         ]
         if not new and not list_holds_statuses(authority):
             # An earlier run was interrupted between writing the revocation down and publishing it.
             write_list(authority, list_key, at)
-            return tuple(known[item.serial] for item in named)
+            return tuple(known[number] for number in named)
         if not new:
-            first = known[named[0].serial]
+            first = known[named[0]]
             msg = f"it is revoked already, since {first.revoked_at:%Y-%m-%d %H:%M} UTC, for {first.reason}"
             raise CertificateError(msg, hint="only the start of a compromise, or an earlier one, can be added")
         for record in new:

@@ -137,6 +137,17 @@ def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
                 granted=True,
                 since=authority.root.not_valid_before_utc,
             ),
+            # Named one by one: the issuing key alone must not be able to make a clock that readers believe.
+            *(
+                Anchor(
+                    certificate=clock,
+                    purpose=Purpose.TIMESTAMP,
+                    name=authority.name,
+                    granted=True,
+                    since=clock.not_valid_before_utc,
+                )
+                for clock in register.clocks(authority.folder)
+            ),
         ),
         statuses=register.statuses(authority.folder),
     )

@@ -8,6 +8,8 @@ rawtrace's own object identifiers, all under ``ARC``:
 ``ARC.2.1``, ``ARC.2.2``   policy: the key is kept in software, in hardware
 ``ARC.3``                  extension, not critical: OCTET STRING of 32 bytes, the SHA-256
                            of the identity's record file (``instrument.json``)
+``ARC.4.1``                policy of time stamps: the server's clock, checked against going
+                           back, to one second
 ========================== ============================================================
 """
 
@@ -30,6 +32,7 @@ ARC = "2.25.188821709947050430882080198101075704849"
 EKU_DOCUMENT_SIGNING = "1.3.6.1.5.5.7.3.36"
 EKU_TRUST_LIST_SIGNING = "0.4.0.2231.3.0"
 RECORD_DIGEST_EXTENSION = f"{ARC}.3"
+TIME_STAMP_POLICY = f"{ARC}.4.1"
 
 MAX_CHAIN = 4
 MAX_CHAIN_BYTES = 65_536

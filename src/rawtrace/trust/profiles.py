@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rawtrace.errors import CertificateError
 from rawtrace.trust.certificates import (
@@ -24,6 +24,7 @@ from rawtrace.trust.certificates import (
     KIND_OIDS,
     PROTECTION_OIDS,
     RECORD_DIGEST_EXTENSION,
+    TIME_STAMP_POLICY,
     SignerKind,
     name_of,
     subject_key_id,
@@ -138,6 +139,22 @@ def issue_operator(
     return _sign(_as_leaf(builder, issuer, EKU_TRUST_LIST_SIGNING), issuer_key)
 
 
+def issue_time_authority(
+    *,
+    name: str,
+    organisation: str,
+    public_key: PublicKey,
+    issuer: x509.Certificate,
+    issuer_key: IssuingKey,
+    now: datetime,
+) -> x509.Certificate:
+    """Make the certificate of a time-stamping authority (RFC 3161 §2.3): timeStamping alone, marked critical."""
+    builder = _builder(_subject(name, organisation), issuer.subject, public_key, now, AUTHORITY_DAYS, issuer=issuer)
+    builder = _as_leaf(builder, issuer, ExtendedKeyUsageOID.TIME_STAMPING.dotted_string, critical=True)
+    policy = x509.PolicyInformation(x509.ObjectIdentifier(TIME_STAMP_POLICY), None)
+    return _sign(builder.add_extension(x509.CertificatePolicies([policy]), critical=False), issuer_key)
+
+
 def issue_leaf(
     leaf: Leaf,
     *,
@@ -166,7 +183,8 @@ def issue_leaf(
         raise CertificateError(msg)
     subject = _subject(leaf.name, leaf.organisation, leaf.serial_number)
     builder = _builder(subject, issuer.subject, public_key, now, lifetime, issuer=issuer)
-    builder = _as_leaf(builder, issuer, EKU_DOCUMENT_SIGNING)
+    # With its certificate a signer also shows a trust store over TLS 1.3 who it is: docs/spec/enrolment.md.
+    builder = _as_leaf(builder, issuer, EKU_DOCUMENT_SIGNING, ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string)
     policies = [
         x509.PolicyInformation(x509.ObjectIdentifier(oid), None)
         for oid in (KIND_OIDS[leaf.kind], PROTECTION_OIDS[leaf.protection])
@@ -248,11 +266,14 @@ def _as_authority(builder: x509.CertificateBuilder, *, path_length: int) -> x509
     return builder.add_extension(_key_usage(issuing=True), critical=True)
 
 
-def _as_leaf(builder: x509.CertificateBuilder, issuer: x509.Certificate, usage: str) -> x509.CertificateBuilder:
+def _as_leaf(
+    builder: x509.CertificateBuilder, issuer: x509.Certificate, *usages: str, critical: bool = False
+) -> x509.CertificateBuilder:
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(issuing=False), critical=True)
     builder = builder.add_extension(_authority_key(issuer), critical=False)
-    return builder.add_extension(x509.ExtendedKeyUsage([x509.ObjectIdentifier(usage)]), critical=False)
+    named = [x509.ObjectIdentifier(usage) for usage in usages]
+    return builder.add_extension(x509.ExtendedKeyUsage(named), critical=critical)
 
 
 def _key_usage(*, issuing: bool) -> x509.KeyUsage:

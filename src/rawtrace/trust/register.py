@@ -1,4 +1,4 @@
-"""What an authority issued and revoked: the lines of ``issued.jsonl`` and ``statuses.jsonl``."""
+"""What an authority issued and revoked: the lines of ``issued.jsonl``, ``clocks.jsonl`` and ``statuses.jsonl``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from rawtrace.errors import MalformedError
+from rawtrace.errors import CertificateError, MalformedError
 from rawtrace.trust import certificates, staging
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.certificates import SignerKind
@@ -20,6 +20,7 @@ from rawtrace.trust.keys import Protection
 
 ISSUED_FILE = "issued.jsonl"
 STATUSES_FILE = "statuses.jsonl"
+CLOCKS_FILE = "clocks.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,34 @@ def issued(folder: Path) -> tuple[Issued, ...]:
             for line in staging.read_lines(path)
         )
     except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path) from error
+
+
+def add_clock(folder: Path, certificate: x509.Certificate) -> None:
+    """Write down the certificate of a time-stamping authority, durably, before it is listed."""
+    line = {
+        "serial": f"{certificate.serial_number:x}",
+        "certificate": certificates.to_pem([certificate]).decode("ascii"),
+    }
+    staging.append_line(folder / CLOCKS_FILE, line)
+
+
+def clocks(folder: Path) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of all time-stamping authorities that the authority made, oldest first.
+
+    Raises
+    ------
+    MalformedError
+        Naming the file, if it was damaged.
+    """
+    path = folder / CLOCKS_FILE
+    try:
+        return tuple(
+            certificate
+            for line in staging.read_lines(path)
+            for certificate in certificates.read_pem(line["certificate"].encode("ascii"), what=f"{path}")
+        )
+    except (KeyError, AttributeError, UnicodeEncodeError, CertificateError) as error:
         raise _damaged(path) from error
 
 

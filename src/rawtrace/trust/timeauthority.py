@@ -129,21 +129,24 @@ def create_time_authority(
     if folder.resolve() == authority.resolve():
         msg = f"{folder} is the authority itself; expected a folder of its own for the clock"
         raise AlreadyExistsError(msg)
-    with staging.new_folder(folder) as new, staging.new_key(new, Algorithm.ES256, token) as key:
-        with staging.exclusive(authority):
-            issuer_key, list_key = issuing_key(above), operator_key(above)
-            certificate = profiles.issue_time_authority(
-                name=name.strip() or f"{above.name} time",
-                organisation=above.owner,
-                public_key=key.public_key(),
-                issuer=above.certificate,
-                issuer_key=issuer_key.issuing_key(),
-                now=at,
-            )
-            durable.write_new(new / CERTIFICATE_FILE, certificates.to_pem([certificate, above.certificate]))
-            durable.write_new(new / CLOCK_FILE, strictjson.dumps({"last": at.isoformat(), "next_serial": 1}))
-            register.add_clock(authority, certificate)
-            write_list(above, list_key, at)
+    with (
+        staging.new_folder(folder) as new,
+        staging.new_key(new, Algorithm.ES256, token) as key,
+        staging.exclusive(authority),
+    ):
+        issuer_key, list_key = issuing_key(above), operator_key(above)
+        certificate = profiles.issue_time_authority(
+            name=name.strip() or f"{above.name} time",
+            organisation=above.owner,
+            public_key=key.public_key(),
+            issuer=above.certificate,
+            issuer_key=issuer_key.issuing_key(),
+            now=at,
+        )
+        durable.write_new(new / CERTIFICATE_FILE, certificates.to_pem([certificate, above.certificate]))
+        durable.write_new(new / CLOCK_FILE, strictjson.dumps({"last": at.isoformat(), "next_serial": 1}))
+        register.add_clock(authority, certificate)
+        write_list(above, list_key, at)
     return certificate
 
 

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
+
+from rawtrace.trust.scope import LogPosition, Scope, folded
+
+if TYPE_CHECKING:
+    from rawtrace.ledger.policy import Policy
 
 
 class Purpose(StrEnum):
@@ -52,12 +57,15 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusRecord:
-    """That one certificate was revoked, when, why, and from when on its key cannot be relied on.
+    """That something was revoked, when, why, and from when on it cannot be relied on.
+
+    What that is: the one certificate with the serial number or, where there is a
+    scope, all seals that it means of instruments that the authority certified.
 
     Attributes
     ----------
     serial : int
-        Of the certificate, positive, at most 20 bytes.
+        Of the certificate, positive, at most 20 bytes; 0 where there is a scope.
     authority_key_id : bytes
         Subject key identifier of the certificate that issued it, 1 to 64 bytes.
     reason : str
@@ -68,14 +76,44 @@ class StatusRecord:
         Start of the doubt, not after ``revoked_at``; None where it is not known.
     note : str
         For people, one line.
+    scope : Scope or None
+    doubt_from : LogPosition or None
+        First place of a log at which seals are in doubt: what the log holds before it is not.
+    logged : LogPosition or None
+        Where a log holds this status itself.
     """
 
-    serial: int
     authority_key_id: bytes
     reason: str
     revoked_at: datetime
+    serial: int = 0
     compromised_from: datetime | None = None
     note: str = ""
+    scope: Scope | None = None
+    doubt_from: LogPosition | None = None
+    logged: LogPosition | None = None
+
+    @property
+    def subject(self) -> int | Scope:
+        """What it is about: a serial number or a scope. One authority says one thing of each."""
+        return self.serial if self.scope is None else self.scope
+
+    @property
+    def words(self) -> str:
+        """What it is about, in plain words."""
+        return f"certificate {self.serial:x}" if self.scope is None else self.scope.words
+
+
+@dataclass(slots=True)
+class _Scoped:
+    """What one authority said of more than one certificate."""
+
+    all: list[StatusRecord] = field(default_factory=list)
+    by_product: dict[tuple[str, str], list[StatusRecord]] = field(default_factory=dict)
+
+    def add(self, record: StatusRecord, scope: Scope) -> None:
+        self.all.append(record)
+        self.by_product.setdefault((folded(scope.manufacturer), folded(scope.model)), []).append(record)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +132,7 @@ class TrustList:
         When a newer one should be there at the latest; see ``expired``.
     anchors : tuple[Anchor, ...]
     statuses : tuple[StatusRecord, ...]
-        No certificate twice; look one up with ``status_of``.
+        No certificate and no scope twice; look them up with ``status_of`` and ``scoped_statuses``.
     signer_sha256 : str
         SHA-256 of the certificate that signed the list, hexadecimal; empty for an unsigned list.
     source : str
@@ -106,6 +144,8 @@ class TrustList:
         SHA-256 of the list itself, without its signature.
     ignored : int
         How many services were passed over because their type is not one rawtrace uses.
+    policies : tuple[Policy, ...]
+        The logs whose receipts count, each with the witnesses that must stand behind it.
     """
 
     name: str
@@ -120,12 +160,21 @@ class TrustList:
     operator_sha256: str = ""
     content_sha256: str = ""
     ignored: int = 0
+    policies: tuple[Policy, ...] = ()
     _by_certificate: Mapping[tuple[bytes, int], StatusRecord] = field(init=False, repr=False, compare=False)
+    _by_authority: Mapping[bytes, _Scoped] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the statuses: a list may carry 100 000 of them and every check asks for a few."""
-        index = {(record.authority_key_id, record.serial): record for record in self.statuses}
-        object.__setattr__(self, "_by_certificate", index)
+        single: dict[tuple[bytes, int], StatusRecord] = {}
+        scoped: dict[bytes, _Scoped] = {}
+        for record in self.statuses:
+            if record.scope is None:
+                single[record.authority_key_id, record.serial] = record
+            else:
+                scoped.setdefault(record.authority_key_id, _Scoped()).add(record, record.scope)
+        object.__setattr__(self, "_by_certificate", single)
+        object.__setattr__(self, "_by_authority", scoped)
 
     @property
     def signed(self) -> bool:
@@ -147,6 +196,27 @@ class TrustList:
         """
         return self._by_certificate.get((authority_key_id, serial))
 
+    def scoped_statuses(self, authority_key_id: bytes, *, manufacturer: str, model: str) -> tuple[StatusRecord, ...]:
+        """Return the statuses with a scope that may mean a seal of some product.
+
+        Parameters
+        ----------
+        authority_key_id : bytes
+            Subject key identifier of the certificate that issued the signer's.
+        manufacturer, model : str
+            As the seal states them; with either empty, all that the authority said of any product.
+        """
+        held = self._by_authority.get(authority_key_id)
+        if held is None:
+            return ()
+        if not manufacturer or not model:
+            return tuple(held.all)
+        return tuple(held.by_product.get((folded(manufacturer), folded(model)), ()))
+
+    def log_keys(self, origin: str) -> frozenset[str]:
+        """Return the keys, as vkeys, of the logs of one name that the list names; empty where it names none."""
+        return frozenset(log.key.text for policy in self.policies for log in policy.logs if log.key.name == origin)
+
     def anchors_for(self, purpose: Purpose) -> tuple[Anchor, ...]:
         """Return the anchors for one purpose, withdrawn ones included."""
         return tuple(anchor for anchor in self.anchors if anchor.purpose is purpose)
@@ -163,6 +233,7 @@ class TrustList:
             "next_update": self.next_update.isoformat() if self.next_update else None,
             "anchors": {purpose.value: len(self.anchors_for(purpose)) for purpose in Purpose},
             "statuses": len(self.statuses),
+            "logs": sorted({log.key.name for policy in self.policies for log in policy.logs}),
             "ignored_services": self.ignored,
             "content_sha256": self.content_sha256,
             "source": self.source,

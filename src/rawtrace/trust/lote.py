@@ -11,27 +11,34 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from rawtrace import strictjson
-from rawtrace.errors import LimitError, MalformedError, TrustListError
-from rawtrace.trust.anchors import REASONS, Anchor, Purpose, StatusRecord
+from rawtrace.errors import Error, LimitError, MalformedError, TrustListError
+from rawtrace.trust import lotestatus
+from rawtrace.trust.anchors import Anchor, Purpose, StatusRecord
 from rawtrace.trust.certificates import EKU_TRUST_LIST_SIGNING
 from rawtrace.trust.jws import load_certificate
+from rawtrace.trust.lotestatus import MAX_TEXT, member, printable, read_time, read_time_or_none
+from rawtrace.trust.scope import Scope
+
+if TYPE_CHECKING:
+    from rawtrace.ledger.policy import Policy
 
 MAX_LIST_BYTES = 16 * 1024 * 1024
 MAX_ENTITIES = 10_000
 MAX_CERTIFICATES = 20_000
 MAX_STATUSES = 100_000
-MAX_TEXT = 512
+MAX_POLICIES = 64
 MAX_SEQUENCE = 2**53 - 1
 
 LIST_TYPE = "urn:rawtrace:lote:trust-list:1"
 STATUSES = "org.rawtrace.statuses"
+LOGS = "org.rawtrace.logs"
 
 WRITTEN_TYPES = {
     Purpose.SIGNING: "urn:rawtrace:service:signing",
@@ -54,8 +61,6 @@ _STANDINGS = {
     "http://uri.etsi.org/TrstSvc/TrustedList/Svcstatus/withdrawn": False,
 }
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
-_HEX_SERIAL = re.compile(r"[1-9a-f][0-9a-f]{0,39}")
 _HEX_KEY_ID = re.compile(r"([0-9a-f]{2}){1,64}")
 _TIME_STAMPING_ONLY = {
     ExtendedKeyUsageOID.TIME_STAMPING.dotted_string,
@@ -77,6 +82,7 @@ class Content:
     statuses: tuple[StatusRecord, ...]
     ignored: int
     sha256: str
+    policies: tuple[Policy, ...]
 
 
 def parse(data: bytes, *, what: str) -> Content:
@@ -94,8 +100,8 @@ def parse(data: bytes, *, what: str) -> Content:
         raise TrustListError(msg) from error
     except (LimitError, MalformedError) as error:
         raise TrustListError(error.message) from error
-    lote = _member(document, "LoTE", dict, what)
-    scheme = _member(lote, "ListAndSchemeInformation", dict, what)
+    lote = member(document, "LoTE", dict, what)
+    scheme = member(lote, "ListAndSchemeInformation", dict, what)
     version = scheme.get("LoTEVersionIdentifier")
     if type(version) is not int or version != 1:
         msg = f"{what} is not of version 1 of the form that rawtrace reads (LoTEVersionIdentifier)"
@@ -107,8 +113,8 @@ def parse(data: bytes, *, what: str) -> Content:
     if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:
         msg = f"{what} has no sequence number from 0 on"
         raise TrustListError(msg)
-    issued = _read_time(scheme.get("ListIssueDateTime"), f"the time of issue of {what}")
-    next_update = _read_time_or_none(scheme.get("NextUpdate"), f"the next update of {what}")
+    issued = read_time(scheme.get("ListIssueDateTime"), f"the time of issue of {what}")
+    next_update = read_time_or_none(scheme.get("NextUpdate"), f"the next update of {what}")
     if next_update is not None and next_update < issued:
         msg = f"{what} says that its next update comes before its issue"
         raise TrustListError(msg)
@@ -129,6 +135,7 @@ def parse(data: bytes, *, what: str) -> Content:
         statuses=tuple(reading.statuses.values()),
         ignored=reading.ignored,
         sha256=hashlib.sha256(data).hexdigest(),
+        policies=tuple(reading.policies.values()),
     )
 
 
@@ -139,17 +146,18 @@ class _Reading:
         self._what = what
         self._default = default
         self.anchors: list[Anchor] = []
-        self.statuses: dict[tuple[bytes, int], StatusRecord] = {}
+        self.statuses: dict[tuple[bytes, int | Scope], StatusRecord] = {}
+        self.policies: dict[str, Policy] = {}
         self.ignored = 0
 
     def entity(self, entity: object) -> None:
         """Read one trusted entity with its services."""
         place = f"an entity of {self._what}"
-        about = _member(entity, "TrustedEntityInformation", dict, place)
+        about = member(entity, "TrustedEntityInformation", dict, place)
         name = _read_said(about.get("TEName"), f"the name of {place}")
         place = f"the entity “{name}” of {self._what}"
-        for service in _member(entity, "TrustedEntityServices", list, place):
-            self._service(_member(service, "ServiceInformation", dict, place), place, name)
+        for service in member(entity, "TrustedEntityServices", list, place):
+            self._service(member(service, "ServiceInformation", dict, place), place, name)
 
     def _service(self, service: dict[str, Any], place: str, entity: str) -> None:
         # Statuses count whatever the service is for: a revocation must not get lost with a type.
@@ -170,14 +178,18 @@ class _Reading:
         name = (
             _read_said(service["ServiceName"], f"a service's name of {place}") if "ServiceName" in service else entity
         )
-        since = _read_time_or_none(service.get("StatusStartingTime"), f"a status time of {place}")
-        entries = _member(service, "ServiceDigitalIdentity", dict, place).get("X509Certificates", [])
+        since = read_time_or_none(service.get("StatusStartingTime"), f"a status time of {place}")
+        entries = member(service, "ServiceDigitalIdentity", dict, place).get("X509Certificates", [])
         if not isinstance(entries, list) or len(self.anchors) + len(entries) > MAX_CERTIFICATES:
             msg = f"{place} brings the certificates to more than {MAX_CERTIFICATES}, or has no list of them"
             raise TrustListError(msg)
         found = [self._certificate(entry, place) for entry in entries]
         usable = [one for one in found if one is not None and not contradicts(one, purpose)]
         self.ignored += len(usable) < len(found) or not found
+        if granted:
+            for extension in extensions:
+                if isinstance(extension, dict) and LOGS in extension:
+                    self._log_policies(extension[LOGS], place)
         self.anchors.extend(
             Anchor(certificate=one, purpose=purpose, name=name, granted=granted, since=since) for one in usable
         )
@@ -197,18 +209,34 @@ class _Reading:
             if not isinstance(text, str) or not _HEX_KEY_ID.fullmatch(text):
                 msg = f"{place} has statuses without an authority key identifier in lower-case hexadecimal"
                 raise TrustListError(msg)
-            records = _member(group, "records", list, place)
+            records = member(group, "records", list, place)
             if len(self.statuses) + len(records) > MAX_STATUSES:
                 msg = f"{self._what} holds more than {MAX_STATUSES} statuses"
                 raise TrustListError(msg)
             authority = bytes.fromhex(text)
             time_of = f"a time in the statuses of {place}"
             for record in records:
-                status = _read_status(record, authority, place, time_of)
-                if (authority, status.serial) in self.statuses:
-                    msg = f"{place} has two statuses for the certificate {status.serial:x}"
+                status = lotestatus.read_status(record, authority, place, time_of)
+                if (authority, status.subject) in self.statuses:
+                    msg = f"{place} has two statuses for {status.words}"
                     raise TrustListError(msg)
-                self.statuses[authority, status.serial] = status
+                self.statuses[authority, status.subject] = status
+
+    def _log_policies(self, texts: object, place: str) -> None:
+        from rawtrace.ledger.policy import MAX_POLICY, Policy
+
+        if not isinstance(texts, list) or len(self.policies) + len(texts) > MAX_POLICIES:
+            msg = f"{place} names more than {MAX_POLICIES} policies for logs, or has no list of them"
+            raise TrustListError(msg)
+        for text in texts:
+            if not isinstance(text, str) or len(text) > MAX_POLICY:
+                msg = f"{place} has a policy for logs that is no text of at most {MAX_POLICY} characters"
+                raise TrustListError(msg)
+            try:
+                self.policies.setdefault(text, Policy.parse(text))
+            except Error as error:
+                msg = f"{place} has a policy for logs that cannot be read: {error.message}"
+                raise TrustListError(msg) from error
 
 
 def contradicts(certificate: x509.Certificate, purpose: Purpose) -> bool:
@@ -225,70 +253,12 @@ def contradicts(certificate: x509.Certificate, purpose: Purpose) -> bool:
     return named <= _TIME_STAMPING_ONLY
 
 
-def _read_status(record: object, authority: bytes, place: str, time_of: str) -> StatusRecord:
-    if not isinstance(record, dict):
-        msg = f"{place} has a status that is no object"
-        raise TrustListError(msg)
-    serial, reason = record.get("serial"), record.get("reason")
-    if not isinstance(serial, str) or not _HEX_SERIAL.fullmatch(serial):
-        msg = f"{place} has a status without a serial number in lower-case hexadecimal"
-        raise TrustListError(msg)
-    if not isinstance(reason, str) or reason not in REASONS:
-        msg = f"{place} gives no reason that RFC 5280 knows for the status of {serial}"
-        raise TrustListError(msg)
-    revoked_at = _read_time(record.get("revokedAt"), time_of)
-    doubt = record.get("compromisedFrom")
-    compromised_from = None if doubt is None else _read_time(doubt, time_of)
-    if compromised_from is not None and compromised_from > revoked_at:
-        msg = f"{place} says that {serial} was compromised after it was revoked"
-        raise TrustListError(msg)
-    note = record.get("note", "")
-    if not isinstance(note, str) or len(note) > MAX_TEXT:
-        msg = f"{place} has a note on {serial} that is no text of at most {MAX_TEXT} characters"
-        raise TrustListError(msg)
-    return StatusRecord(
-        serial=int(serial, 16),
-        authority_key_id=authority,
-        reason=reason,
-        revoked_at=revoked_at,
-        compromised_from=compromised_from,
-        note=_printable(note),
-    )
-
-
-def _member(value: object, key: str, kind: type[Any], what: str) -> Any:
-    member = value.get(key) if isinstance(value, dict) else None
-    if not isinstance(member, kind):
-        msg = f"{what} has no {key} where one was expected"
-        raise TrustListError(msg)
-    return member
-
-
 def _read_said(entries: object, what: str) -> str:
     """Return the English of a text in several languages, or else the first."""
     if isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries):
         chosen = next((entry for entry in entries if entry.get("lang") == "en"), entries[0])
         text = chosen.get("value")
         if isinstance(text, str) and len(text) <= MAX_TEXT and text.strip():
-            return _printable(text)
+            return printable(text)
     msg = f"{what} is missing, or no text of at most {MAX_TEXT} characters"
     raise TrustListError(msg)
-
-
-def _printable(text: str) -> str:
-    # Names end up on terminals and in pages: no control characters, no lone surrogates.
-    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
-
-
-def _read_time(value: object, what: str) -> datetime:
-    if isinstance(value, str) and _TIME.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value)
-        except ValueError:
-            pass
-    msg = f"{what} is not a time in UTC such as 2026-01-31T12:00:00Z"
-    raise TrustListError(msg)
-
-
-def _read_time_or_none(value: object, what: str) -> datetime | None:
-    return None if value is None else _read_time(value, what)

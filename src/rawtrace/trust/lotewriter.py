@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -14,7 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from rawtrace.errors import TrustListError
 from rawtrace.trust.anchors import Anchor, Purpose, StatusRecord
-from rawtrace.trust.lote import GRANTED, LIST_TYPE, MAX_TEXT, STATUSES, WITHDRAWN, WRITTEN_TYPES, contradicts, parse
+from rawtrace.trust.lote import GRANTED, LIST_TYPE, LOGS, STATUSES, WITHDRAWN, WRITTEN_TYPES, contradicts, parse
+from rawtrace.trust.lotestatus import checked_text, write_status, write_time
 
 _NOT_STATED = "urn:rawtrace:not-stated"
 
@@ -28,6 +29,7 @@ def build(
     next_update: datetime | None,
     anchors: Sequence[Anchor],
     statuses: Sequence[StatusRecord],
+    policies: Sequence[str] = (),
 ) -> bytes:
     """Write a list; see ``rawtrace.trust.trustlist.build_list``."""
     scheme: dict[str, Any] = {
@@ -36,16 +38,22 @@ def build(
         "LoTEType": LIST_TYPE,
         "SchemeName": _said(name, "the list's name"),
         "SchemeOperatorName": _said(operator, "the operator's name"),
-        "ListIssueDateTime": _write_time(issued, "the time of issue"),
+        "ListIssueDateTime": write_time(issued, "the time of issue"),
     }
     if next_update is not None:
-        scheme["NextUpdate"] = _write_time(next_update, "the time of the next update")
+        scheme["NextUpdate"] = write_time(next_update, "the time of the next update")
     services = [_write_service(anchor) for anchor in anchors]
     if statuses and not services:
         msg = "a list with statuses needs an authority that they belong to"
         raise TrustListError(msg)
     for place, groups in _place_statuses(anchors, statuses).items():
         services[place]["ServiceInformationExtensions"] = [{STATUSES: groups}]
+    if policies:
+        home = next((place for place, anchor in enumerate(anchors) if anchor.granted), None)
+        if home is None:
+            msg = "a list with policies for logs needs an authority that is granted"
+            raise TrustListError(msg)
+        services[home].setdefault("ServiceInformationExtensions", []).append({LOGS: list(policies)})
     entities: dict[str, dict[str, Any]] = {}
     for anchor, service in zip(anchors, services, strict=True):
         entity = entities.setdefault(anchor.name, _write_entity(anchor))
@@ -87,7 +95,7 @@ def _write_service(anchor: Anchor) -> dict[str, Any]:
         "ServiceStatus": GRANTED if anchor.granted else WITHDRAWN,
     }
     if anchor.since is not None:
-        service["StatusStartingTime"] = _write_time(anchor.since, f"the status time of {anchor.name}")
+        service["StatusStartingTime"] = write_time(anchor.since, f"the status time of {anchor.name}")
     return service
 
 
@@ -100,24 +108,11 @@ def _place_statuses(anchors: Sequence[Anchor], statuses: Iterable[StatusRecord])
     groups: dict[int, dict[bytes, list[dict[str, Any]]]] = {}
     for record in statuses:
         place = by_key_id.get(record.authority_key_id, signing[0] if signing else 0)
-        groups.setdefault(place, {}).setdefault(record.authority_key_id, []).append(_write_status(record))
+        groups.setdefault(place, {}).setdefault(record.authority_key_id, []).append(write_status(record))
     return {
         place: [{"authorityKeyId": key_id.hex(), "records": records} for key_id, records in group.items()]
         for place, group in groups.items()
     }
-
-
-def _write_status(record: StatusRecord) -> dict[str, Any]:
-    written = {
-        "serial": f"{record.serial:x}",
-        "reason": record.reason,
-        "revokedAt": _write_time(record.revoked_at, f"the revocation of {record.serial:x}"),
-    }
-    if record.compromised_from is not None:
-        written["compromisedFrom"] = _write_time(record.compromised_from, f"the compromise of {record.serial:x}")
-    if record.note:
-        written["note"] = _checked_text(record.note, f"the note on {record.serial:x}")
-    return written
 
 
 def _key_id(certificate: x509.Certificate) -> bytes:
@@ -128,18 +123,4 @@ def _key_id(certificate: x509.Certificate) -> bytes:
 
 
 def _said(text: str, what: str) -> list[dict[str, str]]:
-    return [{"lang": "en", "value": _checked_text(text, what)}]
-
-
-def _checked_text(text: str, what: str) -> str:
-    if not text.strip() or not text.isprintable() or len(text) > MAX_TEXT:
-        msg = f"{what} is not one line of 1 to {MAX_TEXT} printable characters"
-        raise TrustListError(msg)
-    return text
-
-
-def _write_time(time: datetime, what: str) -> str:
-    if time.tzinfo is None:
-        msg = f"{what} has no time zone"
-        raise TrustListError(msg)
-    return time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return [{"lang": "en", "value": checked_text(text, what)}]

@@ -27,6 +27,17 @@ every other word                     ``REVOKED_BEFORE``               ``REVOKED_
                                                                       ``COMPROMISE_UNPROVEN``
 ==================================== ================================ ==============================
 
+A record about a firmware, a product or a feature is read by the same table, where a
+missing start counts as with ``keyCompromise``: a fault is older than its discovery. Of a
+seal that does not say whether it is meant, nothing can be said: ``SCOPE_UNSTATED``,
+unless it is proven to be older than the doubt.
+
+Where the record names a place of a log, or was itself logged and the doubt begins with
+it, and the seal has a witnessed receipt of that very log, the order in the log counts
+and no clock: before that place ``REVOKED_AFTER``; at or after it ``REVOKED_BEFORE``,
+but ``COMPROMISE_UNPROVEN`` where a time stamp says that the seal is older. An
+administrative reason is read by the table even then, as without a trusted time.
+
 A start later than the revocation counts as the revocation. Where a trusted time
 exists, the claimed one is not looked at, save for an administrative reason: there
 the key was never in doubt, so a time stamp that came late must not make matters
@@ -39,9 +50,10 @@ records counts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -49,6 +61,7 @@ from cryptography.exceptions import InvalidSignature
 from rawtrace.trust.anchors import StatusRecord, TrustList
 from rawtrace.trust.certfacts import ODD, Facts, facts_of, utc
 from rawtrace.trust.pathsearch import MAX_PATH
+from rawtrace.trust.scope import Fit, Stated, fit
 
 _COMPROMISES = frozenset({"keyCompromise", "cACompromise", "aACompromise"})
 _ADMINISTRATIVE = frozenset({"superseded", "cessationOfOperation", "affiliationChanged"})
@@ -60,6 +73,7 @@ class Standing(StrEnum):
     GOOD = "good"
     REVOKED_AFTER = "revoked-after"
     UNKNOWN = "unknown"
+    SCOPE_UNSTATED = "scope-unstated"
     COMPROMISE_UNPROVEN = "compromise-unproven"
     REVOKED_BEFORE = "revoked-before"
 
@@ -73,10 +87,40 @@ _WORDS = {
     Standing.GOOD: "not revoked",
     Standing.REVOKED_AFTER: "revoked, but only after this was signed",
     Standing.UNKNOWN: "no list at hand says whether it was revoked",
+    Standing.SCOPE_UNSTATED: "not saying whether it is one of those that a status means",
     Standing.COMPROMISE_UNPROVEN: "revoked, signing time unproven",
     Standing.REVOKED_BEFORE: "revoked before this was signed",
 }
 _WORSE = tuple(Standing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogProof:
+    """That a log holds a seal at some place, as a receipt with its witnesses proves.
+
+    Attributes
+    ----------
+    key : str
+        The log's key, as a vkey: two logs may bear one name.
+    origin : str
+    index : int
+    time : datetime
+        Latest time of the witnesses that make up the quorum: the seal existed then.
+    """
+
+    key: str
+    origin: str
+    index: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A record, the list that holds it, and whether it is sure that the seal is meant."""
+
+    record: StatusRecord
+    trust_list: TrustList
+    meant: bool = True
 
 
 def standing(
@@ -85,6 +129,8 @@ def standing(
     *,
     claimed_at: datetime | None,
     trusted_at: datetime | None,
+    stated: Stated | None = None,
+    proofs: Sequence[LogProof] = (),
 ) -> tuple[Standing, StatusRecord | None]:
     """Tell what the status records of some lists mean for a signature; the table is at the top of the module.
 
@@ -94,11 +140,16 @@ def standing(
         The path that was validated: ``PathResult.chain``, leaf first. All lists are asked about each
         certificate of it, by the issuer's key and the serial number, which means nothing without the issuer.
     lists : Sequence[TrustList]
-        Every list that the reader has chosen may speak against any certificate.
+        Every list that the reader has chosen may speak against any certificate. About firmware, products and
+        features only a list that names the path's own authority may speak, and of what that authority certified.
     claimed_at : datetime or None
         The signer's own clock.
     trusted_at : datetime or None
-        Latest time at which the signature is proven to have existed.
+        Latest time at which a time stamp proves the signature to have existed.
+    stated : Stated or None
+        What an instrument's seal states of itself; ``None`` for what is no instrument's.
+    proofs : Sequence[LogProof]
+        Places at which logs hold the signature; their times count like time stamps.
 
     Returns
     -------
@@ -106,13 +157,14 @@ def standing(
         The worst standing and the record behind it; ``UNKNOWN`` when no list names any certificate
         of the chain or an issuer of its last one, or a serial number or issuer cannot be read.
     """
-    return _fold(*records_about(chain, lists), claimed_at=claimed_at, trusted_at=trusted_at)
+    said, known = _about(tuple(chain), tuple(lists), stated)
+    return _fold(said, known, claimed_at=claimed_at, trusted_at=trusted_at, proofs=proofs)
 
 
 class StatusReader:
     """``standing`` for many seals with the same lists, each distinct chain looked up once.
 
-    Which records are about a chain does not depend on time; only that is kept. Safe to share between threads.
+    Which records are about a seal does not depend on time; only that is kept. Safe to share between threads.
 
     Parameters
     ----------
@@ -122,30 +174,74 @@ class StatusReader:
     """
 
     def __init__(self, lists: Sequence[TrustList], *, size: int = 1024) -> None:
+        held = tuple(lists)
         # Bound to this reader and its lists; dropped together with it.
-        self._about = lru_cache(maxsize=max(1, size))(partial(records_about, lists=tuple(lists)))
+        self._about = lru_cache(maxsize=max(1, size))(lambda chain, stated: _about(chain, held, stated))
 
     def standing(
-        self, chain: Sequence[x509.Certificate], *, claimed_at: datetime | None, trusted_at: datetime | None
+        self,
+        chain: Sequence[x509.Certificate],
+        *,
+        claimed_at: datetime | None,
+        trusted_at: datetime | None,
+        stated: Stated | None = None,
+        proofs: Sequence[LogProof] = (),
     ) -> tuple[Standing, StatusRecord | None]:
         """Tell what ``standing`` would."""
-        return _fold(*self._about(tuple(chain)), claimed_at=claimed_at, trusted_at=trusted_at)
+        said, known = self._about(tuple(chain), stated)
+        return _fold(said, known, claimed_at=claimed_at, trusted_at=trusted_at, proofs=proofs)
 
 
-def records_about(
-    chain: Sequence[x509.Certificate], lists: Sequence[TrustList]
-) -> tuple[tuple[StatusRecord, ...], bool]:
-    """Return every record about a certificate of a chain, and whether the lists could have said all there is to say.
+def standing_of(
+    record: StatusRecord,
+    *,
+    claimed_at: datetime | None,
+    trusted_at: datetime | None,
+    logged_before: bool | None = None,
+) -> Standing:
+    """Read one record by the table at the top of the module, for what it means for certain.
 
     Parameters
     ----------
-    chain : Sequence[x509.Certificate]
-        Leaf first; at most eight are looked at.
-    lists : Sequence[TrustList]
+    record : StatusRecord
+    claimed_at, trusted_at : datetime or None
+        As for ``standing``; without a time zone they are taken as UTC.
+    logged_before : bool or None
+        Whether a log proves that the signature came before the doubt; ``None``: no log can tell.
     """
+    revoked_at = utc(record.revoked_at)
+    start = None if record.compromised_from is None else min(utc(record.compromised_from), revoked_at)
+    located = start is None and record.doubt_from is None
+    administrative = located and record.reason in _ADMINISTRATIVE
+    if logged_before:
+        return Standing.REVOKED_AFTER
+    if logged_before is False and not administrative:
+        older = trusted_at is not None and utc(trusted_at) < (start or revoked_at)
+        return Standing.COMPROMISE_UNPROVEN if older else Standing.REVOKED_BEFORE
+    if administrative and claimed_at is not None and trusted_at is not None and utc(trusted_at) >= revoked_at:
+        trusted_at = None
+    signed_at = trusted_at if trusted_at is not None else claimed_at
+    if signed_at is None:
+        return Standing.COMPROMISE_UNPROVEN
+    if utc(signed_at) >= (revoked_at if start is None else start):
+        return Standing.REVOKED_BEFORE
+    unknown_start = start is None and not administrative and _start_matters(record)
+    doubtful = not administrative if trusted_at is None else unknown_start
+    return Standing.COMPROMISE_UNPROVEN if doubtful else Standing.REVOKED_AFTER
+
+
+def _start_matters(record: StatusRecord) -> bool:
+    """Whether, with no start said, seals from before the revocation are in doubt all the same."""
+    return record.reason in _COMPROMISES or record.scope is not None or record.doubt_from is not None
+
+
+def _about(
+    chain: tuple[x509.Certificate, ...], lists: tuple[TrustList, ...], stated: Stated | None
+) -> tuple[tuple[_Said, ...], bool]:
+    """Return every record about a seal, and whether the lists could have said all there is to say."""
     path = [facts_of(certificate) for certificate in chain[:MAX_PATH]]
     covered, legible = False, True
-    found: list[StatusRecord] = []
+    found: list[_Said] = []
     for index, facts in enumerate(path):
         named, issuers = _listed(facts, lists)
         covered = covered or named or bool(issuers)
@@ -154,44 +250,71 @@ def records_about(
         if facts.serial is None or (not key_ids and not named):
             legible = False
             continue
-        said = (one.status_of(key_id, facts.serial) for one in lists for key_id in sorted(key_ids))
-        found.extend(record for record in said if record is not None)
+        for one in lists:
+            for key_id in sorted(key_ids):
+                record = one.status_of(key_id, facts.serial)
+                if record is not None:
+                    found.append(_Said(record, one))
+        if index == 0 and stated is not None:
+            # What the signer's certificate itself says of its issuer is no proof of who that was.
+            proven = sorted(frozenset(_key_ids_of(issuers)))
+            found.extend(_scoped(path, lists, proven, stated))
     return tuple(found), covered and legible
 
 
-def standing_of(record: StatusRecord, *, claimed_at: datetime | None, trusted_at: datetime | None) -> Standing:
-    """Read one record by the table at the top of the module.
-
-    Parameters
-    ----------
-    record : StatusRecord
-    claimed_at, trusted_at : datetime or None
-        As for ``standing``; without a time zone they are taken as UTC.
-    """
-    revoked_at = utc(record.revoked_at)
-    start = None if record.compromised_from is None else min(utc(record.compromised_from), revoked_at)
-    administrative = start is None and record.reason in _ADMINISTRATIVE
-    if administrative and claimed_at is not None and trusted_at is not None and utc(trusted_at) >= revoked_at:
-        trusted_at = None
-    signed_at = trusted_at if trusted_at is not None else claimed_at
-    if signed_at is None:
-        return Standing.COMPROMISE_UNPROVEN
-    if utc(signed_at) >= (revoked_at if start is None else start):
-        return Standing.REVOKED_BEFORE
-    unknown_start = start is None and record.reason in _COMPROMISES
-    doubtful = not administrative if trusted_at is None else unknown_start
-    return Standing.COMPROMISE_UNPROVEN if doubtful else Standing.REVOKED_AFTER
+def _scoped(
+    path: Sequence[Facts], lists: Sequence[TrustList], key_ids: Sequence[bytes], stated: Stated
+) -> Iterator[_Said]:
+    """Yield the records about firmware, product or feature of the seal's signer, by whoever answers for it."""
+    certificates = {facts.certificate for facts in path}
+    for one in lists:
+        if not any(anchor.certificate in certificates for anchor in one.anchors):
+            continue
+        for key_id in key_ids:
+            for record in one.scoped_statuses(key_id, manufacturer=stated.manufacturer, model=stated.model):
+                if record.scope is None:
+                    continue
+                how, _ = fit(record.scope, stated)
+                if how is not Fit.OUTSIDE:
+                    yield _Said(record, one, how is Fit.INSIDE)
 
 
 def _fold(
-    records: Sequence[StatusRecord], known: bool, *, claimed_at: datetime | None, trusted_at: datetime | None
+    said: Sequence[_Said],
+    known: bool,
+    *,
+    claimed_at: datetime | None,
+    trusted_at: datetime | None,
+    proofs: Sequence[LogProof],
 ) -> tuple[Standing, StatusRecord | None]:
     worst: tuple[Standing, StatusRecord | None] = (Standing.GOOD if known else Standing.UNKNOWN, None)
-    for record in records:
-        judged = standing_of(record, claimed_at=claimed_at, trusted_at=trusted_at)
+    earliest = min((utc(time) for time in (trusted_at, *(proof.time for proof in proofs)) if time), default=None)
+    for one in said:
+        before = _logged_before(one, proofs)
+        judged = standing_of(
+            one.record,
+            claimed_at=claimed_at,
+            trusted_at=earliest if before is None else trusted_at,
+            logged_before=before,
+        )
+        if not one.meant and judged is not Standing.REVOKED_AFTER:
+            judged = Standing.SCOPE_UNSTATED
         if _WORSE.index(judged) > _WORSE.index(worst[0]):
-            worst = (judged, record)
+            worst = (judged, one.record)
     return worst
+
+
+def _logged_before(one: _Said, proofs: Sequence[LogProof]) -> bool | None:
+    """Tell whether the log that the record names holds the signature before the doubt began."""
+    record = one.record
+    start = record.doubt_from
+    if start is None and record.compromised_from is None and not _start_matters(record):
+        start = record.logged
+    if start is None or not proofs:
+        return None
+    keys = one.trust_list.log_keys(start.origin)
+    places = [proof.index for proof in proofs if proof.origin == start.origin and proof.key in keys]
+    return min(places) < start.index if places else None
 
 
 def _listed(facts: Facts, lists: Sequence[TrustList]) -> tuple[bool, list[Facts]]:
@@ -216,6 +339,10 @@ def _key_ids(facts: Facts, issuers: Sequence[Facts]) -> Iterator[bytes]:
     authority = facts.extension(x509.AuthorityKeyIdentifier)
     if authority is not None and authority.value.key_identifier:
         yield authority.value.key_identifier
+    yield from _key_ids_of(issuers)
+
+
+def _key_ids_of(issuers: Sequence[Facts]) -> Iterator[bytes]:
     for issuer in issuers:
         subject = issuer.extension(x509.SubjectKeyIdentifier)
         if subject is not None:

@@ -44,6 +44,7 @@ def build_list(
     next_update: datetime | None,
     anchors: Sequence[Anchor],
     statuses: Sequence[StatusRecord] = (),
+    policies: Sequence[str] = (),
 ) -> bytes:
     """Write a list in its form, not signed yet.
 
@@ -59,7 +60,9 @@ def build_list(
     anchors : Sequence[Anchor]
         At most 20 000; those of one name become one entity.
     statuses : Sequence[StatusRecord]
-        At most 100 000, no certificate twice.
+        At most 100 000, no certificate and no scope twice.
+    policies : Sequence[str]
+        tlog-policy texts: the logs whose receipts count, and their witnesses.
 
     Raises
     ------
@@ -74,6 +77,7 @@ def build_list(
         next_update=next_update,
         anchors=anchors,
         statuses=statuses,
+        policies=policies,
     )
 
 
@@ -148,6 +152,7 @@ def _trust_list(content: lote.Content, *, source: str, signer_sha256: str = "", 
         next_update=content.next_update,
         anchors=content.anchors,
         statuses=content.statuses,
+        policies=content.policies,
         signer_sha256=signer_sha256,
         source=source,
         operator_sha256=operator_sha256,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rawtrace.errors import ReceiptError
 from rawtrace.ledger.encoding import MAX_NUMBER, write_base64
+from rawtrace.ledger.keykinds import tree_head
 from rawtrace.ledger.merkle import EMPTY_ROOT, HASH
 from rawtrace.ledger.note import (
     ED25519_COSIGNATURE,
@@ -18,7 +19,6 @@ from rawtrace.ledger.note import (
     VerifierKey,
     read_note,
     sign_note,
-    tree_head,
     verify_note,
 )
 

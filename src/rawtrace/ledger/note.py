@@ -7,34 +7,20 @@ makes the whole note unacceptable.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from rawtrace.errors import ReceiptError
-from rawtrace.ledger.encoding import MAX_NUMBER, read_base64, read_decimal, read_hash, write_base64
+from rawtrace.ledger import keykinds
+from rawtrace.ledger.encoding import MAX_NUMBER, read_base64, write_base64
+from rawtrace.ledger.keykinds import ED25519 as ED25519
+from rawtrace.ledger.keykinds import ED25519_COSIGNATURE as ED25519_COSIGNATURE
+from rawtrace.ledger.keykinds import MLDSA44_COSIGNATURE as MLDSA44_COSIGNATURE
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
-
-#: Plain signature over the text.
-ED25519 = 0x01
-#: Cosignature: signature with a time, over a checkpoint.
-ED25519_COSIGNATURE = 0x04
-#: The same with ML-DSA-44, over the tree head alone.
-MLDSA44_COSIGNATURE = 0x06
-
+#: Largest note in bytes, and how many signatures it may have.
 MAX_NOTE = 64_000
 MAX_SIGNATURES = 64
-#: Sizes in bytes of public keys and of signatures (without key id and time), by kind.
-_PUBLIC = {ED25519: 32, ED25519_COSIGNATURE: 32, MLDSA44_COSIGNATURE: 1312}
-_RAW = {ED25519: 64, ED25519_COSIGNATURE: 64, MLDSA44_COSIGNATURE: 2420}
-_COSIGNATURES = frozenset({ED25519_COSIGNATURE, MLDSA44_COSIGNATURE})
-_MAX_NAME = 255
 _DASH = "\u2014"
 
 
@@ -58,19 +44,19 @@ class VerifierKey:
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        if self.kind not in _PUBLIC or len(self.public) != _PUBLIC[self.kind]:
+        if len(self.public) != keykinds.PUBLIC_SIZE.get(self.kind, -1):
             msg = f"the key of {self.name} is of a kind that is not supported (type {self.kind:#04x})"
             raise ReceiptError(msg)
 
     @property
     def key_id(self) -> bytes:
         """The four bytes that name the key in a signature line."""
-        return _key_id(self.name, self.kind, self.public)
+        return keykinds.key_id(self.name, self.kind, self.public)
 
     @property
     def is_cosigner(self) -> bool:
         """Whether its signatures carry a time."""
-        return self.kind in _COSIGNATURES
+        return self.kind in keykinds.COSIGNATURES
 
     @property
     def text(self) -> str:
@@ -111,23 +97,18 @@ class VerifierKey:
         ReceiptError
             It does not hold.
         """
-        from cryptography.exceptions import InvalidSignature
-
         time_s: int | None = None
+        raw = signature
         if self.is_cosigner:
-            time_s = int.from_bytes(signature[:8], "big")
-            signature = signature[8:]
-        sound = len(signature) == _RAW[self.kind] and (time_s or 0) <= MAX_NUMBER
-        # Only the signature of a subtree may be without a time.
-        if sound and (time_s != 0 or self.kind == MLDSA44_COSIGNATURE):
-            try:
-                _public_key(self.kind, self.public).verify(
-                    signature, signed_message(self.kind, self.name, text, time_s)
-                )
-            except (InvalidSignature, ValueError):
-                pass
-            else:
-                return time_s
+            time_s, raw = int.from_bytes(signature[:8], "big"), signature[8:]
+            # Only ML-DSA-44 knows cosignatures without a time.
+            timely = time_s <= MAX_NUMBER and (time_s > 0 or self.kind == MLDSA44_COSIGNATURE)
+        else:
+            timely = True
+        if timely and keykinds.holds(
+            self.kind, self.public, raw, keykinds.signed_message(self.kind, self.name, text, time_s)
+        ):
+            return time_s
         msg = f"the signature of {self.name} does not hold"
         raise ReceiptError(msg)
 
@@ -164,7 +145,7 @@ class NoteSigner:
         if self.key.is_cosigner != (time_s is not None) or (time_s is not None and not 0 < time_s <= MAX_NUMBER):
             msg = f"{self.name} signs {'with' if self.key.is_cosigner else 'without'} a time"
             raise ReceiptError(msg)
-        raw = self.sign(signed_message(self.kind, self.name, text, time_s))
+        raw = self.sign(keykinds.signed_message(self.kind, self.name, text, time_s))
         stamp = b"" if time_s is None else struct.pack(">Q", time_s)
         return NoteSignature(self.name, self.key.key_id, stamp + raw)
 
@@ -260,7 +241,7 @@ def check_name(name: str) -> None:
     ReceiptError
     """
     if (
-        not 0 < len(name.encode("utf-8", "replace")) <= _MAX_NAME
+        not 0 < len(name.encode("utf-8", "replace")) <= keykinds.MAX_NAME
         or "+" in name
         or any(one.isspace() or one < " " for one in name)
     ):
@@ -365,68 +346,6 @@ def sign_note(text: str, *signers: NoteSigner) -> bytes:
         msg = "a text that cannot be that of a note"
         raise ReceiptError(msg)
     return data
-
-
-def signed_message(kind: int, name: str, text: str, time_s: int | None) -> bytes:
-    """Return the very bytes that a key of this kind signs for a note's text.
-
-    Raises
-    ------
-    ReceiptError
-        An ML-DSA-44 cosignature over a text that is no checkpoint.
-    """
-    if kind == ED25519:
-        return text.encode()
-    if kind == ED25519_COSIGNATURE:
-        return f"cosignature/v1\ntime {time_s}\n{text}".encode()
-    origin, size, root = tree_head(text)
-    cosigner, log = name.encode(), origin.encode()
-    if len(log) > _MAX_NAME:
-        msg = "an origin that is too long for an ML-DSA-44 cosignature"
-        raise ReceiptError(msg)
-    return b"".join(
-        (
-            b"subtree/v1\n\0",
-            bytes([len(cosigner)]) + cosigner,
-            struct.pack(">Q", time_s or 0),
-            bytes([len(log)]) + log,
-            struct.pack(">QQ", 0, size),
-            root,
-        )
-    )
-
-
-def tree_head(text: str) -> tuple[str, int, bytes]:
-    """Read the three lines that make a text a checkpoint's: origin, size, root.
-
-    Raises
-    ------
-    ReceiptError
-    """
-    lines = text.split("\n")
-    if len(lines) < 4 or lines.pop() or not all(lines):
-        msg = "a checkpoint without its lines: origin, size, root"
-        raise ReceiptError(msg)
-    return lines[0], read_decimal(lines[1], "the tree size"), read_hash(lines[2], "the root hash")
-
-
-@functools.lru_cache(maxsize=1024)
-def _key_id(name: str, kind: int, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
-
-
-@functools.lru_cache(maxsize=1024)
-def _public_key(kind: int, public: bytes) -> Ed25519PublicKey | MLDSA44PublicKey:
-    if kind == MLDSA44_COSIGNATURE:
-        try:
-            from cryptography.hazmat.primitives.asymmetric import mldsa
-        except ImportError:
-            msg = "ML-DSA-44 signatures need a newer version of the package cryptography"
-            raise ReceiptError(msg) from None
-        return mldsa.MLDSA44PublicKey.from_public_bytes(public)
-    from cryptography.hazmat.primitives.asymmetric import ed25519
-
-    return ed25519.Ed25519PublicKey.from_public_bytes(public)
 
 
 def find_key(keys: Sequence[VerifierKey], signature: NoteSignature) -> VerifierKey | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,16 @@ def tiles_of(size: int, old: int = 0) -> tuple[TilePath, ...]:
             if width_at(level, index, size) != width_at(level, index, old)
         ]
     return tuple(found)
+
+
+def full_tile_root(tile: bytes) -> bytes:
+    """Return the root over the hashes of a full tile: the hash that stands for it one level up."""
+    sha256 = hashlib.sha256
+    while len(tile) > merkle.HASH:
+        tile = b"".join(
+            sha256(b"\x01" + tile[at : at + 2 * merkle.HASH]).digest() for at in range(0, len(tile), 2 * merkle.HASH)
+        )
+    return tile
 
 
 def encode_bundle(entries: Sequence[bytes]) -> bytes:

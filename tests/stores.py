@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from rawtrace.server.access import Role, make_token
+from rawtrace.server.access import Role
 from rawtrace.server.app import create_app
 from rawtrace.server.founding import Plan, found_store
 from rawtrace.server.run import serve, server_key
 from rawtrace.server.settings import SETTINGS_FILE
 from rawtrace.server.store import Store
+from rawtrace.server.tokens import make_token
 from rawtrace.web import Caller, Web
 
 NAME = "Example facility"

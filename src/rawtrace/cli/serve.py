@@ -31,11 +31,12 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> N
     With --local, a store is made in the folder on the first run, with a token
     that is printed once; it speaks plain http, to this machine only.
     """
-    from rawtrace.server.access import Role, make_token
+    from rawtrace.server.access import Role
     from rawtrace.server.founding import Plan, found_store
     from rawtrace.server.run import serve as run
     from rawtrace.server.settings import SETTINGS_FILE
     from rawtrace.server.store import Store
+    from rawtrace.server.tokens import make_token
 
     fresh = local and not (folder / SETTINGS_FILE).exists()
     if fresh:

@@ -110,8 +110,9 @@ def token(folder: Path, *, roles: tuple[str, ...], name: str, pid: str, days: fl
       rawtrace store token ./store --role operator --name "facility manager"
       rawtrace store token ./store --role instrument --name widefield --pid https://hdl.handle.net/20.500.12345/wf1
     """
-    from rawtrace.server.access import Role, make_token
+    from rawtrace.server.access import Role
     from rawtrace.server.store import Store
+    from rawtrace.server.tokens import make_token
 
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
     with Store.open(folder) as opened:

@@ -1,32 +1,24 @@
-"""Who may do what: roles, bearer tokens hashed at rest, and the question every route asks first."""
+"""Who may do what: the question that every route asks first.
+
+Programs show a bearer token (``tokens``), people a session (``sessions``) that
+began with a token or with OpenID Connect (``login``). A cookie is sent by
+browsers whoever wrote the page, so what changes anything must then come from a
+page of this store: the ``Origin`` header says so, and forms need no more.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
-from rawtrace.database import METADATA, Database
-from rawtrace.errors import UsageError
+from rawtrace.database import Database
+from rawtrace.server.limits import Limiter
 from rawtrace.server.problems import Problem
+from rawtrace.server.settings import Settings
 
-TOKENS = sa.Table(
-    "access_token",
-    METADATA,
-    sa.Column("digest", sa.String(64), primary_key=True),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("roles", sa.Text, nullable=False),
-    sa.Column("pid", sa.Text, nullable=False),
-    sa.Column("made", sa.Text, nullable=False),
-    sa.Column("expires", sa.Text, nullable=False),
-    sa.Column("withdrawn", sa.Text, nullable=False, default=""),
-)
-TOKEN_PREFIX = "rawtrace_"  # noqa: S105  lets scanners of leaked secrets know one
+_SAFE = frozenset({"GET", "HEAD"})
 
 
 class Role(StrEnum):
@@ -40,6 +32,9 @@ class Role(StrEnum):
     AUDITOR = "auditor"
 
 
+ROLE_NAMES = frozenset(role.value for role in Role)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who asks.
@@ -51,15 +46,23 @@ class Principal:
     roles : frozenset[Role]
     pid : str
         Of the instrument that asks; empty for others.
+    session : str
+        Digest of the session; empty for programs.
     """
 
     name: str
     roles: frozenset[Role]
     pid: str = ""
+    session: str = ""
 
     def may(self, *roles: Role) -> bool:
         """Whether any of the roles is theirs."""
         return bool(self.roles & set(roles))
+
+    @property
+    def known(self) -> bool:
+        """Whether the store knows who it is."""
+        return bool(self.name)
 
 
 ANYBODY = Principal(name="", roles=frozenset({Role.PUBLIC}))
@@ -92,88 +95,99 @@ class Route:
     spools: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """What is known of a request before it is let in.
+
+    Attributes
+    ----------
+    method : str
+    headers, cookies : Mapping[str, str]
+        Header names in lower case.
+    address : str
+        Of who is connected.
+    """
+
+    method: str
+    headers: Mapping[str, str]
+    cookies: Mapping[str, str]
+    address: str
+
+
 class Access:
     """The door of a store.
 
     Parameters
     ----------
     database : Database
+    settings : Settings
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
+        self._settings = settings
+        self._strangers = Limiter(settings.limits.requests_per_minute)
 
-    def admit(
-        self,
-        route: Route,
-        *,
-        headers: Mapping[str, str],
-        cookies: Mapping[str, str],
-        client: str,
-        peer_certificate: bytes | None,
-    ) -> Principal:
-        """Tell who asks, or refuse.
+    def address_of(self, knock: Knock) -> str:
+        """Return the address that limits go by: a proxy's word counts only where the settings name the proxy."""
+        if knock.address in self._settings.listen.proxies:
+            return knock.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or knock.address
+        return knock.address
+
+    def identify(self, knock: Knock) -> Principal:
+        """Tell who asks; ``ANYBODY`` for who shows nothing.
 
         Raises
         ------
         Problem
-            401 for somebody unknown, 403 for somebody whose roles do not suffice, 429 for too many requests.
+            401 for a token or session that is not good, 403 for a form that comes from elsewhere,
+            429 for too many requests of somebody unknown.
         """
-        principal = self._identify(headers)
+        # Before anything is looked up, so that guessing is slow; those who turn out to be known do not count.
+        address = self.address_of(knock)
+        self._strangers.take(address)
+        principal = self._shown(knock)
+        if principal.known:
+            self._strangers.give_back(address)
+        return principal
+
+    @staticmethod
+    def permit(route: Route, principal: Principal) -> None:
+        """Let somebody through, or not.
+
+        Raises
+        ------
+        Problem
+            401 for somebody unknown, 403 for somebody whose roles do not suffice.
+        """
         if Role.PUBLIC in route.roles or principal.may(*route.roles):
-            return principal
-        if principal is ANYBODY:
-            msg = "this asks for a token"
+            return
+        if not principal.known:
+            msg = "this asks for a token, or for a login"
             raise Problem(401, msg, headers={"WWW-Authenticate": "Bearer"})
         msg = f"this is for the role {' or '.join(route.roles)}"
         raise Problem(403, msg)
 
-    def _identify(self, headers: Mapping[str, str]) -> Principal:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            return ANYBODY
-        now = datetime.now(UTC).isoformat()
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(TOKENS).where(TOKENS.c.digest == _digest(token.strip()))).first()
-        if row is None or row.withdrawn or (row.expires and row.expires < now):
-            msg = "the token is not one of this store's, or is not good any more"
-            raise Problem(401, msg, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
-        roles = frozenset({Role.PUBLIC, *(Role(one) for one in row.roles.split())})
-        return Principal(name=row.name, roles=roles, pid=row.pid)
+    def _shown(self, knock: Knock) -> Principal:
+        from rawtrace.server import sessions, tokens
 
+        scheme, _, credential = knock.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return tokens.holder_of(self._database, credential.strip())
+        principal = sessions.holder_of(self._database, knock.cookies) if knock.cookies else ANYBODY
+        if principal.session and knock.method not in _SAFE and not self._from_here(knock):
+            msg = "the form was not sent from a page of this store"
+            raise Problem(403, msg, hint="open the page again and send the form from there")
+        return principal
 
-def make_token(
-    database: Database, *, name: str, roles: tuple[Role, ...], pid: str = "", expires: datetime | None = None
-) -> str:
-    """Make a bearer token; it is shown this once, and only its digest is kept.
-
-    Parameters
-    ----------
-    name : str
-        Whose it is, for people.
-    roles : tuple[Role, ...]
-    pid : str
-        For ``Role.INSTRUMENT``: the only instrument that it may speak for.
-    expires : datetime, optional
-    """
-    if Role.INSTRUMENT in roles and not pid:
-        msg = "a token for an instrument names its PID"
-        raise UsageError(msg)
-    token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-    row = {
-        "digest": _digest(token),
-        "name": name,
-        "roles": " ".join(sorted(set(roles) - {Role.PUBLIC})),
-        "pid": pid,
-        "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "expires": expires.astimezone(UTC).isoformat() if expires else "",
-        "withdrawn": "",
-    }
-    with database.write() as connection:
-        connection.execute(sa.insert(TOKENS), [row])
-    return token
-
-
-def _digest(token: str) -> str:
-    # 256 random bits need no slow hash: there is nothing to guess.
-    return hashlib.sha256(token.encode()).hexdigest()
+    def _from_here(self, knock: Knock) -> bool:
+        origin = knock.headers.get("origin", "")
+        try:
+            asked = urlsplit(origin)
+        except ValueError:
+            return False
+        own = urlsplit(self._settings.url)
+        return (asked.scheme, asked.netloc) == (own.scheme, own.netloc) or (
+            # By whatever name the browser reached this server, the page came from the same one.
+            asked.scheme in {"http", "https"} and asked.netloc != "" and asked.netloc == knock.headers.get("host", "")
+        )

@@ -26,6 +26,15 @@ ROUTES: tuple[Route, ...] = (
     # --- the server itself
     Route(method="GET", path="/health", handler="api.health:health", roles=_EVERYBODY),
     Route(method="GET", path="/openapi.yaml", handler="app:openapi", roles=_EVERYBODY),
+    # --- who may do what
+    Route(method="POST", path="/login", handler="api.access:enter", roles=_EVERYBODY),
+    Route(method="GET", path="/login/start", handler="api.access:start", roles=_EVERYBODY),
+    Route(method="GET", path="/login/callback", handler="api.access:callback", roles=_EVERYBODY),
+    Route(method="POST", path="/logout", handler="api.access:leave", roles=_EVERYBODY),
+    Route(method="GET", path="/tokens", handler="api.access:list_tokens", roles=(Role.OPERATOR, Role.AUDITOR)),
+    Route(method="POST", path="/tokens", handler="api.access:new_token", roles=(Role.OPERATOR,)),
+    Route(method="DELETE", path="/tokens/{token_id}", handler="api.access:withdraw_token", roles=(Role.OPERATOR,)),
+    Route(method="GET", path="/audit", handler="api.access:audit", roles=(Role.AUDITOR,)),
 )
 
 

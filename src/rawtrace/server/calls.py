@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
@@ -23,12 +24,14 @@ from starlette.responses import Response
 
 from rawtrace import strictjson
 from rawtrace.errors import Error
-from rawtrace.server import problems
-from rawtrace.server.access import Principal, Role, Route
+from rawtrace.server import auditlog, problems
+from rawtrace.server.access import ANYBODY, Knock, Principal, Role, Route
 from rawtrace.server.problems import Problem
 from rawtrace.server.store import Store
 
 _log = logging.getLogger(__name__)
+_READS = frozenset({"GET", "HEAD"})
+_MAX_FIELDS = 50
 
 #: Sent with every answer; pages need nothing from elsewhere and may be framed by nobody.
 SECURITY_HEADERS = {
@@ -60,7 +63,7 @@ class Call:
     spooled : Path or None
         The body in a temporary file, for routes that take large ones; gone after the call.
     client : str
-        Address of who is connected.
+        Address of who asks; behind a proxy that the settings name, as that says.
     peer_certificate : bytes or None
         DER of the client certificate that the TLS layer has verified.
     """
@@ -92,6 +95,23 @@ class Call:
         """Whether the caller would rather have HTML than JSON."""
         return self.prefers("application/json", "text/html") == "text/html"
 
+    def form(self) -> dict[str, str]:
+        """Return the fields of a form, the last of each name.
+
+        Raises
+        ------
+        Problem
+            400: not a form; 415: not said to be one.
+        """
+        if self.media_type != "application/x-www-form-urlencoded":
+            msg = f"the body is {self.media_type or 'of no stated type'}; expected a form"
+            raise Problem(415, msg)
+        try:
+            return dict(parse_qsl(self.body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+        except ValueError as error:
+            msg = f"the form cannot be read; expected UTF-8 and at most {_MAX_FIELDS} fields"
+            raise Problem(400, msg) from error
+
     def json(self, *, limit: int = 1 << 20) -> Any:
         """Return the body as JSON, strictly read.
 
@@ -116,8 +136,17 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
     """Wrap a handler for Starlette: access, limits, body, errors, headers."""
 
     async def answer(request: Request) -> Response:
+        knock = Knock(
+            method=request.method,
+            headers={name.lower(): value for name, value in request.headers.items()},
+            cookies=request.cookies,
+            address=request.client.host if request.client else "",
+        )
+        principal = ANYBODY
         try:
-            response = await _answer(request)
+            principal = await run_in_threadpool(store.access.identify, knock)
+            store.access.permit(route, principal)
+            response = await _handled(request, knock, principal)
         except Error as error:
             response = problems.problem_response(error)
         except ClientDisconnect:
@@ -126,21 +155,17 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
             # The caller learns nothing of our insides; the operator finds it in the log.
             _log.exception("a fault while answering %s %s", request.method, route.path)
             response = problems.response(500, code="bug", detail="the server made a mistake; its operator can see it")
+        if principal.known and request.method not in _READS:
+            await run_in_threadpool(_note, store, request, principal, response.status_code)
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
-    async def _answer(request: Request) -> Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        client = request.client.host if request.client else ""
-        peer = request.scope.get("rawtrace.peer_certificate")
-        principal = await run_in_threadpool(
-            store.access.admit, route, headers=headers, cookies=request.cookies, client=client, peer_certificate=peer
-        )
+    async def _handled(request: Request, knock: Knock, principal: Principal) -> Response:
         with contextlib.ExitStack() as cleanup:
             body, spooled = b"", None
-            if request.method not in {"GET", "HEAD"}:
+            if request.method not in _READS:
                 if route.spools:
                     spooled = cleanup.enter_context(_spool(store))
                     await _copy(request, spooled, store.settings.limits.upload_bytes)
@@ -152,13 +177,13 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
                 method=request.method,
                 path={name: str(value) for name, value in request.path_params.items()},
                 query=request.query_params,
-                headers=headers,
+                headers=knock.headers,
                 body=body,
                 spooled=spooled,
-                client=client,
-                peer_certificate=peer,
+                client=store.access.address_of(knock),
+                peer_certificate=request.scope.get("rawtrace.peer_certificate"),
                 raw_path=request.scope.get("raw_path", b"").decode("ascii", "replace"),
-                cookies=request.cookies,
+                cookies=knock.cookies,
             )
             return await run_in_threadpool(handler, call)
 
@@ -195,6 +220,22 @@ def tagged(
         if tag in known or "*" in known:
             return Response(status_code=304, headers=named)
     return Response(body, status, headers=named, media_type=media_type)
+
+
+def _note(store: Store, request: Request, principal: Principal, status: int) -> None:
+    try:
+        auditlog.note(
+            store.database,
+            who=principal.name,
+            pid=principal.pid,
+            method=request.method,
+            path=request.url.path,
+            status=status,
+            address=request.client.host if request.client else "",
+        )
+    except Error:
+        # What was asked for has happened: the answer must still say so.
+        _log.exception("the audit log could not be written")
 
 
 async def _read(request: Request, limit: int) -> bytes:

@@ -16,7 +16,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rawtrace import durable
 from rawtrace.errors import StoreError
-from rawtrace.ledger.note import VerifierKey
 from rawtrace.server.settings import SETTINGS_FILE
 from rawtrace.server.store import log_signer
 from rawtrace.trust import authority as authorities
@@ -85,7 +84,7 @@ def found_store(folder: Path, plan: Plan) -> None:
             (new / part).mkdir(mode=0o700)
             keys.create_in_folder(new / part, keys.Algorithm.ED25519)
         signer = log_signer(new / "log", origin)
-        durable.write_new(new / "log" / VKEY_FILE, f"{VerifierKey.of(signer).text}\n".encode())
+        durable.write_new(new / "log" / VKEY_FILE, f"{signer.key.text}\n".encode())
         (new / "tls").mkdir(mode=0o700)
         _make_tls(new / "tls", urlsplit(url).hostname or "")
         durable.write_new(new / SETTINGS_FILE, _settings(plan, url, origin).encode(), mode=0o600)

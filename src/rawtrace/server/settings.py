@@ -19,11 +19,21 @@ _MAX_SETTINGS_BYTES = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listen:
-    """Where the server listens. Without TLS it listens to this machine only."""
+    """Where the server listens. Without TLS it listens to this machine only.
+
+    Attributes
+    ----------
+    host : str
+    port : int
+    tls : bool
+    proxies : tuple[str, ...]
+        Addresses of proxies before the server, whose ``X-Forwarded-For`` counts.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8650
     tls: bool = True
+    proxies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,6 @@ from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.authorityfolder import Authority, open_authority
 
 DATABASE_FILE = "store.sqlite"
-LOG_KEY_TYPE = 0x01
 
 
 class Store:
@@ -56,7 +55,7 @@ class Store:
         self.settings = settings
         self.database = database
         self.now = now or (lambda: datetime.now(UTC))
-        self.access = Access(database)
+        self.access = Access(database, settings)
         self.issuing = threading.Lock()
         """Held while the authority's folder changes: one certificate or status at a time."""
 
@@ -169,4 +168,4 @@ def log_signer(folder: Path, origin: str) -> NoteSigner:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return NoteSigner(name=origin, kind=LOG_KEY_TYPE, sign=key.sign, public=public)
+    return NoteSigner(name=origin, sign=key.sign, public=public)

@@ -143,12 +143,14 @@ class Access:
             401 for a token or session that is not good, 403 for a form that comes from elsewhere,
             429 for too many requests of somebody unknown.
         """
-        # Before anything is looked up, so that guessing is slow; those who turn out to be known do not count.
         address = self.address_of(knock)
-        self._strangers.take(address)
-        principal = self._shown(knock)
-        if principal.known:
-            self._strangers.give_back(address)
+        try:
+            principal = self._shown(knock)
+        except Problem:
+            self._strangers.take(address)
+            raise
+        if not principal.known:
+            self._strangers.take(address)
         return principal
 
     @staticmethod

@@ -50,10 +50,3 @@ class Limiter:
             wait_s = max(1, math.ceil((amount - level) * 60 / self._most))
             msg = f"more than {self._most:.0f} requests a minute; expected fewer"
             raise Problem(429, msg, headers={"Retry-After": str(wait_s)})
-
-    def give_back(self, key: str, amount: int = 1) -> None:
-        """Take a request back that should not have counted."""
-        with self._lock:
-            if key in self._buckets:
-                level, since = self._buckets[key]
-                self._buckets[key] = (min(self._most, level + amount), since)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError, UsageError
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import certificates, identity, instruments, register
+from rawtrace.trust import certificates, identity, instruments, lotestatus, register
 from rawtrace.trust.authority import Authority
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.keys import Algorithm, Protection
 from rawtrace.trust.register import Issued
+from rawtrace.trust.scope import LogPosition, Scope, ScopeKind
 from rawtrace.trust.trustlist import StatusRecord
 
 SCHEMA = "urn:rawtrace:schema:authority-register:1"
@@ -124,36 +126,62 @@ def issue(folder: Path, applicant: Path, *, out: Path | None, hardware: bool, ne
 @_folder_argument
 @click.option("--pid", default="", help="Revoke every certificate of this PID.")
 @click.option("--serial", default="", metavar="HEX", help="Revoke one certificate, by its serial number.")
+@click.option(
+    "--product", nargs=2, metavar="MAKER MODEL", help="Revoke a product; with one of the next, only a part of it."
+)
+@click.option("--feature", default="", metavar="NAME", help="Of a product: the seals made with this feature.")
+@click.option("--firmware-from", default="", metavar="VERSION", help="Of a product: the first firmware that is meant.")
+@click.option("--firmware-to", default="", metavar="VERSION", help="Of a product: the last firmware that is meant.")
 @click.option("--reason", required=True, type=Word(authorities.REASONS), metavar="WORD", help=_REASONS)
 @click.option("--compromised-from", metavar="TIME", help="Seals proven to be older stay good: 2026-01-31T08:00Z.")
+@click.option("--doubt-from", metavar="LOG:INDEX", help="Seals that this log holds before this index stay good.")
 @click.option("--note", default="", help="One line for people, published in the trust list.")
 @identities.json_option
 def revoke(
-    folder: Path, *, pid: str, serial: str, reason: str, compromised_from: str | None, note: str, as_json: bool
+    folder: Path,
+    *,
+    pid: str,
+    serial: str,
+    product: tuple[str, str] | None,
+    feature: str,
+    firmware_from: str,
+    firmware_to: str,
+    reason: str,
+    compromised_from: str | None,
+    doubt_from: str | None,
+    note: str,
+    as_json: bool,
 ) -> None:
-    """Revoke certificates, and sign the trust list anew.
+    """Revoke certificates, a product, its firmware or a feature, and sign the trust list anew.
 
     \b
     Examples:
       rawtrace authority revoke ./authority --pid PID --reason cessationOfOperation
       rawtrace authority revoke ./authority --pid PID --reason keyCompromise --compromised-from 2026-01-31T08:00Z
       rawtrace authority revoke ./authority --serial 3051ad88 --reason superseded
+      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --feature multiple-exposure
+          --reason privilegeWithdrawn --compromised-from 2026-01-31
+      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --firmware-from 1.0
+          --firmware-to 1.4.2 --reason keyCompromise --doubt-from log.example.org:51200
 
-    keyCompromise without --compromised-from puts every seal of that key in doubt.
+    keyCompromise without a start puts every seal of that key in doubt, and so does any other reason for a product,
+    a firmware or a feature. What a seal does not say of its firmware or features is never read in its favour.
     """
-    if bool(pid) == bool(serial):
-        msg = "a revocation names either --pid or --serial"
+    if bool(pid) + bool(serial) + (product is not None) != 1:
+        msg = "a revocation names one of --pid, --serial and --product"
         raise UsageError(msg)
     records = authorities.revoke(
         folder,
         pid=pid,
         serial=_serial(serial) if serial else None,
+        scope=_scope(product, feature, firmware_from, firmware_to),
         reason=reason,
         compromised_from=_time(compromised_from) if compromised_from else None,
+        doubt_from=_position(doubt_from) if doubt_from else None,
         note=note,
     )
     value = {"schema": REVOCATION_SCHEMA, "revoked": [_status(record) for record in records]}
-    text = "\n".join(f"revoked {record.serial:x}: {_sentence(record)}" for record in records)
+    text = "\n".join(f"revoked {_about(record)}: {_sentence(record)}" for record in records)
     output.emit(value, as_json=as_json, text=text)
 
 
@@ -170,14 +198,17 @@ def list_command(folder: Path, *, as_json: bool) -> None:
     """
     found = authorities.open_authority(folder)
     issued = list(register.issued(folder))
-    standing = {record.serial: record for record in register.statuses(folder)}
+    statuses = register.statuses(folder)
+    standing = {record.serial: record for record in statuses if record.scope is None}
+    scoped = [record for record in statuses if record.scope is not None]
     lines = [f"{found.name}, root SHA-256 {_fingerprint(found)}"]
     if not issued:
         lines.append("nothing issued yet")
     for item in issued:
         state = _sentence(standing[item.serial]) if item.serial in standing else f"valid to {item.not_after:%Y-%m-%d}"
         lines.append(f"{item.serial:x}  {item.kind:<11}  {item.name}  {item.pid}  {state}")
-    output.emit(_value(found, issued, standing), as_json=as_json, text="\n".join(lines))
+    lines += [f"{_about(record)}: {_sentence(record)}" for record in scoped]
+    output.emit(_value(found, issued, standing, scoped), as_json=as_json, text="\n".join(lines))
 
 
 @authority.command(name="time")
@@ -260,6 +291,54 @@ def publish(folder: Path, *, as_json: bool) -> None:
     output.emit(value, as_json=as_json, text=f"signed {path}")
 
 
+@authority.command()
+@_folder_argument
+@click.option("--policy", metavar="FILE", type=PATH, required=True, help="Logs and witnesses, as a tlog-policy text.")
+@identities.json_option
+def log(folder: Path, *, policy: Path, as_json: bool) -> None:
+    """Name the logs whose receipts count, and the witnesses that must stand behind them.
+
+    \b
+    Examples:
+      rawtrace authority log ./authority --policy log-policy
+
+    The trust list carries the policy, so that readers check receipts with no network. Seals without a
+    receipt are then shown with a note.
+    """
+    from rawtrace.ledger.policy import MAX_POLICY
+    from rawtrace.trust import authorityfolder
+
+    data = durable.read_bounded(policy, limit=MAX_POLICY)
+    made = authorityfolder.set_log_policy(folder, data.decode("utf-8", "replace"))
+    names = [one.key.name for one in made.logs]
+    value = {
+        "schema": "urn:rawtrace:schema:log-policy:1",
+        "logs": names,
+        "witnesses": [one.name for one in made.witnesses],
+        "quorum": made.quorum,
+    }
+    text = f"receipts of {', '.join(names)} count, with the quorum {made.quorum} of {len(made.witnesses)} witnesses"
+    output.emit(value, as_json=as_json, text=text)
+
+
+@authority.command()
+@_folder_argument
+@click.argument("url", metavar="URL")
+@identities.json_option
+def address(folder: Path, url: str, *, as_json: bool) -> None:
+    """Say at which trust store statuses are published: certificates issued from now on point there.
+
+    \b
+    Examples:
+      rawtrace authority address ./authority https://store.example.org
+    """
+    from rawtrace.trust import authorityfolder
+
+    found = authorityfolder.set_url(folder, url)
+    value = {"schema": "urn:rawtrace:schema:authority-address:1", "url": found.url}
+    output.emit(value, as_json=as_json, text=f"certificates now point to {found.url}/ocsp and {found.url}/crl")
+
+
 def _issue_for_request(
     folder: Path, path: Path, out: Path | None, *, hardware: bool, new_key: bool, as_json: bool
 ) -> None:
@@ -289,7 +368,9 @@ def _issue_for_request(
     output.emit(value, as_json=as_json, text=text)
 
 
-def _value(found: Authority, issued: list[Issued], standing: dict[int, StatusRecord]) -> dict[str, Any]:
+def _value(
+    found: Authority, issued: list[Issued], standing: dict[int, StatusRecord], scoped: Sequence[StatusRecord] = ()
+) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "folder": str(found.folder),
@@ -311,12 +392,18 @@ def _value(found: Authority, issued: list[Issued], standing: dict[int, StatusRec
             }
             for item in issued
         ],
+        "statuses": [_status(record) for record in scoped],
     }
 
 
 def _status(record: StatusRecord) -> dict[str, Any]:
+    about: dict[str, Any] = (
+        {"serial": f"{record.serial:x}"} if record.scope is None else {"scope": lotestatus.write_scope(record.scope)}
+    )
+    places = {"doubt_from": record.doubt_from, "logged": record.logged}
     return {
-        "serial": f"{record.serial:x}",
+        **about,
+        **{name: lotestatus.write_position(place) for name, place in places.items() if place is not None},
         "reason": record.reason,
         "revoked_at": record.revoked_at.isoformat(),
         "compromised_from": record.compromised_from.isoformat() if record.compromised_from else "",
@@ -326,7 +413,41 @@ def _status(record: StatusRecord) -> dict[str, Any]:
 
 def _sentence(record: StatusRecord) -> str:
     doubt = f", compromised from {record.compromised_from:%Y-%m-%d %H:%M} UTC" if record.compromised_from else ""
+    if record.doubt_from is not None:
+        doubt += f", in doubt from entry {record.doubt_from.index} of {record.doubt_from.origin}"
     return f"revoked {record.revoked_at:%Y-%m-%d %H:%M} UTC, {record.reason}{doubt}"
+
+
+def _about(record: StatusRecord) -> str:
+    return f"{record.serial:x}" if record.scope is None else record.scope.words
+
+
+def _scope(product: tuple[str, str] | None, feature: str, firmware_from: str, firmware_to: str) -> Scope | None:
+    if product is None:
+        if feature or firmware_from or firmware_to:
+            msg = "a feature or a firmware is that of a product; expected --product MAKER MODEL with it"
+            raise UsageError(msg)
+        return None
+    if feature and (firmware_from or firmware_to):
+        msg = "a status is about a feature or about a firmware; expected one of them"
+        raise UsageError(msg)
+    kind = ScopeKind.FEATURE if feature else ScopeKind.FIRMWARE if firmware_from or firmware_to else ScopeKind.PRODUCT
+    return Scope(
+        kind=kind,
+        manufacturer=product[0].strip(),
+        model=product[1].strip(),
+        feature=feature,
+        firmware_from=firmware_from,
+        firmware_to=firmware_to,
+    )
+
+
+def _position(text: str) -> LogPosition:
+    origin, _, number = text.rpartition(":")
+    if not origin or not number.isascii() or not number.isdigit() or len(number) > 15:
+        msg = f"{text[:80]!r} is not a place in a log; expected its name and an index, such as log.example.org:51200"
+        raise UsageError(msg)
+    return LogPosition(origin=origin, index=int(number))
 
 
 def _fingerprint(found: Authority) -> str:

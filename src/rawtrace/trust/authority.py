@@ -28,15 +28,13 @@ from pathlib import Path
 from cryptography import x509
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import CertificateError, IdentityRecordError
+from rawtrace.errors import CertificateError
 from rawtrace.trust import certificates, identifiers, instruments, keys, profiles, register, staging
-from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.authorityfolder import (
     AUTHORITY_SCHEMA,
     TRUST_LIST_FILE,
     Authority,
     issuing_key,
-    list_holds_statuses,
     open_authority,
     operator_key,
     publish,
@@ -46,6 +44,7 @@ from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.certrequest import MAX_REQUEST_BYTES, Request, make_request, read_request, write_request
 from rawtrace.trust.keys import Algorithm
 from rawtrace.trust.pkcs11 import TokenOptions
+from rawtrace.trust.revocation import REASONS, revoke
 
 __all__ = [
     "MAX_REQUEST_BYTES",
@@ -53,6 +52,7 @@ __all__ = [
     "TRUST_LIST_FILE",
     "Authority",
     "Request",
+    "check_issue",
     "create_authority",
     "issue",
     "make_request",
@@ -62,17 +62,6 @@ __all__ = [
     "revoke",
     "write_request",
 ]
-
-REASONS = (
-    "keyCompromise",
-    "affiliationChanged",
-    "superseded",
-    "cessationOfOperation",
-    "privilegeWithdrawn",
-    "unspecified",
-)
-#: Reasons that can cast doubt on seals made before the revocation.
-_DOUBTFUL = frozenset({"keyCompromise", "privilegeWithdrawn", "unspecified"})
 
 
 def create_authority(
@@ -200,85 +189,11 @@ def issue(
             issuer_key=issuer_key.issuing_key(),
             now=at,
             days=days,
+            url=authority.url,
         )
         register.add_issued(folder, leaf, kind=request.kind, record=request.record)
         write_list(authority, list_key, at)
     return (leaf, authority.certificate)
-
-
-def revoke(
-    folder: Path,
-    *,
-    pid: str = "",
-    serial: int | None = None,
-    reason: str,
-    compromised_from: datetime | None = None,
-    note: str = "",
-    now: datetime | None = None,
-) -> tuple[StatusRecord, ...]:
-    """Revoke all certificates of a PID, or one by its serial number.
-
-    Parameters
-    ----------
-    reason : str
-        One of ``REASONS``, RFC 5280's words.
-    compromised_from : datetime, optional
-        Seals proven to be older stay good. For ``keyCompromise``,
-        ``privilegeWithdrawn`` and ``unspecified`` only; with ``keyCompromise``
-        and no such time, every seal of that key is in doubt.
-    note : str
-        For people, one line, published in the list.
-
-    Raises
-    ------
-    CertificateError
-        Nothing of that name was issued here, it is revoked already, or the
-        reason and the times do not fit together.
-    """
-    at = _at(now)
-    authority = open_authority(folder)
-    _check_revocation(reason, compromised_from, at)
-    doubt_from = _at(compromised_from) if compromised_from is not None else None
-    if bool(pid) == (serial is not None):
-        msg = "a revocation names either a PID or a serial number"
-        raise CertificateError(msg)
-    try:
-        uri = identifiers.pid(pid)[0] if pid else ""
-    except IdentityRecordError as error:
-        raise IdentityRecordError(error.message, hint=f"see its PIDs: rawtrace authority list {folder}") from error
-    with staging.exclusive(folder):
-        list_key = operator_key(authority)
-        known = {record.serial: record for record in register.statuses(folder)}
-        issued = register.issued(folder)
-        named = [item.serial for item in issued if (item.pid == uri if uri else item.serial == serial)]
-        named += [clock.serial_number for clock in register.clocks(folder) if clock.serial_number == serial]
-        if not named:
-            msg = f"{authority.name} never issued a certificate for {uri or f'serial number {serial:x}'}"
-            raise CertificateError(msg, hint=f"see what it issued: rawtrace authority list {folder}")
-        new = [
-            StatusRecord(
-                serial=number,
-                authority_key_id=certificates.subject_key_id(authority.certificate),
-                reason=reason,
-                revoked_at=known[number].revoked_at if number in known else at,
-                compromised_from=doubt_from,
-                note=note,
-            )
-            for number in named
-            if _adds(known.get(number), reason, doubt_from)
-        ]
-        if not new and not list_holds_statuses(authority):
-            # An earlier run was interrupted between writing the revocation down and publishing it.
-            write_list(authority, list_key, at)
-            return tuple(known[number] for number in named)
-        if not new:
-            first = known[named[0]]
-            msg = f"it is revoked already, since {first.revoked_at:%Y-%m-%d %H:%M} UTC, for {first.reason}"
-            raise CertificateError(msg, hint="only the start of a compromise, or an earlier one, can be added")
-        for record in new:
-            register.add_status(folder, record)
-        write_list(authority, list_key, at)
-    return tuple(new)
 
 
 def _at(now: datetime | None) -> datetime:
@@ -339,33 +254,3 @@ def _check_one_instrument(
             f"rawtrace authority revoke {authority.folder} --pid {pid} --reason superseded"
         )
         raise CertificateError(msg, hint=hint)
-
-
-def _check_revocation(reason: str, compromised_from: datetime | None, at: datetime) -> None:
-    if reason not in REASONS:
-        msg = f"{reason!r} is not a reason for a revocation; expected one of {', '.join(REASONS)}"
-        raise CertificateError(msg)
-    if compromised_from is None:
-        return
-    if reason not in _DOUBTFUL:
-        msg = f"a start of the doubt goes with {' or '.join(sorted(_DOUBTFUL))}, not with {reason}"
-        raise CertificateError(msg, hint="leave the time out, or choose the reason that fits")
-    if compromised_from.tzinfo is None:
-        msg = "the start of the compromise has no time zone; expected one, such as 2026-01-31T08:00Z"
-        raise CertificateError(msg)
-    if compromised_from.replace(microsecond=0) > at:
-        msg = f"the start of the compromise, {compromised_from:%Y-%m-%d %H:%M}, is in the future"
-        raise CertificateError(msg)
-
-
-def _adds(old: StatusRecord | None, reason: str, compromised_from: datetime | None) -> bool:
-    """Tell whether a further revocation says more than the one that is there, and takes nothing of it back."""
-    if old is None:
-        return True
-    if reason not in _DOUBTFUL or (old.reason == "keyCompromise" and reason != "keyCompromise"):
-        return False
-    if compromised_from is None:
-        return old.compromised_from is None and reason == "keyCompromise" != old.reason
-    if old.compromised_from is None:
-        return compromised_from <= old.revoked_at
-    return compromised_from < old.compromised_from

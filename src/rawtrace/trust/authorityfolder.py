@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import CertificateError, InputNotFoundError, LimitError, MalformedError, TrustListError
+from rawtrace.errors import (
+    CertificateError,
+    InputNotFoundError,
+    LimitError,
+    MalformedError,
+    ReceiptError,
+    TrustListError,
+)
 from rawtrace.trust import certificates, keys, register, staging, trustlist
 from rawtrace.trust.anchors import Anchor, Purpose, TrustList
 from rawtrace.trust.keys import SigningKey
 
+if TYPE_CHECKING:
+    from rawtrace.ledger.policy import Policy
+
 AUTHORITY_SCHEMA = "urn:rawtrace:schema:authority:1"
 TRUST_LIST_FILE = "trust-list.jws"
+LOG_POLICY_FILE = "log-policy"
 #: A verifier takes the list without a word for a year, as it does C2PA's own.
 LIST_LIFETIME = timedelta(days=366)
 _MAX_RECORD_BYTES = 65_536
+_MAX_URL = 500
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:_-]+(?:/[A-Za-z0-9._~/-]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +46,8 @@ class Authority:
         ROR of the organisation that runs it; empty if not said.
     name_space : str
         Host that its PIDs must have; empty if any PID will do.
+    url : str
+        Of the trust store that publishes its statuses, without a slash at the end; empty if it has none.
     """
 
     folder: Path
@@ -40,6 +57,7 @@ class Authority:
     root: x509.Certificate
     certificate: x509.Certificate
     operator: tuple[x509.Certificate, ...]
+    url: str = ""
 
 
 def open_authority(folder: Path) -> Authority:
@@ -77,6 +95,7 @@ def open_authority(folder: Path) -> Authority:
         root=root,
         certificate=certificate,
         operator=operator,
+        url=record.get("url", ""),
     )
 
 
@@ -88,6 +107,74 @@ def publish(folder: Path, *, now: datetime | None = None) -> Path:
             authority, operator_key(authority), (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
         )
     return folder / TRUST_LIST_FILE
+
+
+def set_log_policy(folder: Path, text: str, *, now: datetime | None = None) -> Policy:
+    """Name the logs whose receipts count, and their witnesses, and sign the trust list anew.
+
+    Parameters
+    ----------
+    text : str
+        In the form of c2sp.org/tlog-policy.
+
+    Raises
+    ------
+    ReceiptError
+        Not such a policy, or one without a log.
+    """
+    from rawtrace.ledger.policy import Policy
+
+    authority = open_authority(folder)
+    policy = Policy.parse(text)
+    if not policy.logs:
+        msg = "the policy names no log"
+        raise ReceiptError(msg, hint="a line of it reads: log VKEY URL")
+    with staging.exclusive(folder):
+        durable.replace(folder / LOG_POLICY_FILE, text.encode())
+        write_list(
+            authority, operator_key(authority), (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
+        )
+    return policy
+
+
+def set_url(folder: Path, url: str) -> Authority:
+    """Say at which trust store the authority's statuses are published; certificates issued from now on point there.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://`` with a host; empty: certificates point nowhere.
+
+    Raises
+    ------
+    CertificateError
+        Not such an address.
+    """
+    address = url.rstrip("/")
+    if address and (len(address) > _MAX_URL or not _URL.fullmatch(address)):
+        msg = f"{url[:80]!r} is not the address of a trust store, such as https://store.example.org"
+        raise CertificateError(msg)
+    open_authority(folder)
+    with staging.exclusive(folder):
+        path = folder / "authority.json"
+        record = strictjson.loads(
+            durable.read_bounded(path, limit=_MAX_RECORD_BYTES), what=f"{path}", max_bytes=_MAX_RECORD_BYTES
+        )
+        durable.replace(path, strictjson.dumps({**record, "url": address}))
+    return open_authority(folder)
+
+
+def _log_policies(folder: Path) -> tuple[str, ...]:
+    path = folder / LOG_POLICY_FILE
+    if not path.exists():
+        return ()
+    from rawtrace.ledger.policy import MAX_POLICY
+
+    try:
+        return (durable.read_bounded(path, limit=MAX_POLICY).decode(),)
+    except UnicodeDecodeError as error:
+        msg = f"{path} is not UTF-8"
+        raise MalformedError(msg, hint="name the policy again: rawtrace authority log") from error
 
 
 def _read(path: Path, count: int) -> tuple[x509.Certificate, ...]:
@@ -150,6 +237,7 @@ def write_list(authority: Authority, key: SigningKey, at: datetime) -> None:
             ),
         ),
         statuses=register.statuses(authority.folder),
+        policies=_log_policies(authority.folder),
     )
     signed = trustlist.sign_list(payload, key=key, chain=authority.operator)
     durable.replace(authority.folder / TRUST_LIST_FILE, signed)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from rawtrace.errors import CertificateError
 from rawtrace.trust.certificates import (
@@ -36,6 +36,8 @@ ROOT_DAYS = 20 * 366
 AUTHORITY_DAYS = 10 * 366
 #: A key in a file can be copied unseen, so its certificate is short-lived; one in a token cannot.
 LEAF_DAYS = {Protection.SOFTWARE: 366, Protection.HARDWARE: 3 * 366}
+#: Nobody can revoke it, so it must run out soon.
+OCSP_RESPONDER_DAYS = 30
 MAX_NAME = 64
 MAX_AUTHORITY_NAME = 48
 
@@ -163,11 +165,14 @@ def issue_leaf(
     issuer_key: IssuingKey,
     now: datetime,
     days: int | None = None,
+    url: str = "",
 ) -> x509.Certificate:
     """Make the certificate of an instrument, a workstation or a repository.
 
     Parameters
     ----------
+    url : str
+        Of the trust store that answers for the certificate's status, without a slash at the end.
     days : int, optional
         Validity, 1 to 3660 days; by default 366 for a software key and 1098 for
         a hardware key. Never longer than the issuer's own.
@@ -201,7 +206,37 @@ def issue_leaf(
         msg = f"the PID {leaf.pid!r} does not fit into a certificate; expected an ASCII URI"
         raise CertificateError(msg) from error
     builder = builder.add_extension(x509.CertificatePolicies(policies), critical=False)
+    builder = with_status_pointers(builder, url)
     return _sign(builder.add_extension(names, critical=False).add_extension(digest, critical=False), issuer_key)
+
+
+def issue_ocsp_responder(
+    *,
+    name: str,
+    organisation: str,
+    public_key: PublicKey,
+    issuer: x509.Certificate,
+    issuer_key: IssuingKey,
+    now: datetime,
+) -> x509.Certificate:
+    """Make the certificate that answers by OCSP for its issuer (RFC 6960, section 4.2.2.2).
+
+    Nobody is to ask for its own status (``ocsp-nocheck``), so it is short-lived.
+    """
+    subject = _subject(f"{name} status", organisation)
+    builder = _builder(subject, issuer.subject, public_key, now, OCSP_RESPONDER_DAYS, issuer=issuer)
+    builder = _as_leaf(builder, issuer, ExtendedKeyUsageOID.OCSP_SIGNING.dotted_string)
+    return _sign(builder.add_extension(x509.OCSPNoCheck(), critical=False), issuer_key)
+
+
+def with_status_pointers(builder: x509.CertificateBuilder, url: str) -> x509.CertificateBuilder:
+    """Say in a certificate where its status can be asked for: OCSP and CRL of a trust store; nothing without one."""
+    if not url:
+        return builder
+    ocsp = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(f"{url}/ocsp"))
+    crl = x509.DistributionPoint([x509.UniformResourceIdentifier(f"{url}/crl")], None, None, None)
+    builder = builder.add_extension(x509.AuthorityInformationAccess([ocsp]), critical=False)
+    return builder.add_extension(x509.CRLDistributionPoints([crl]), critical=False)
 
 
 def issue_self(leaf: Leaf, *, public_key: PublicKey, now: datetime) -> tuple[x509.Certificate, x509.Certificate]:

@@ -12,8 +12,8 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from rawtrace.errors import CertificateError, MalformedError
-from rawtrace.trust import certificates, staging
+from rawtrace.errors import CertificateError, MalformedError, TrustListError
+from rawtrace.trust import certificates, instruments, lotestatus, staging
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.keys import Protection
@@ -121,21 +121,47 @@ def clocks(folder: Path) -> tuple[x509.Certificate, ...]:
         raise _damaged(path) from error
 
 
+def products(folder: Path) -> frozenset[tuple[str, str]]:
+    """Return manufacturer and model of every instrument that the authority certified.
+
+    Raises
+    ------
+    MalformedError
+        Naming the file, if it was damaged.
+    """
+    path = folder / ISSUED_FILE
+    found = set()
+    try:
+        for line in staging.read_lines(path):
+            if line["kind"] == SignerKind.INSTRUMENT:
+                facts = instruments.summary(line["record"])
+                found.add((facts["manufacturer"], facts["model"]))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _damaged(path) from error
+    return frozenset(found)
+
+
 def add_status(folder: Path, record: StatusRecord) -> None:
     """Write down a revocation, durably, before it is published."""
-    line = {
-        "serial": f"{record.serial:x}",
+    line: dict[str, Any] = {
         "authority_key_id": record.authority_key_id.hex(),
         "reason": record.reason,
         "revoked_at": record.revoked_at.isoformat(),
         "compromised_from": record.compromised_from.isoformat() if record.compromised_from else "",
         "note": record.note,
     }
+    if record.scope is None:
+        line["serial"] = f"{record.serial:x}"
+    else:
+        line["scope"] = lotestatus.write_scope(record.scope)
+    for name, position in (("doubt_from", record.doubt_from), ("logged", record.logged)):
+        if position is not None:
+            line[name] = lotestatus.write_position(position)
     staging.append_line(folder / STATUSES_FILE, line)
 
 
 def statuses(folder: Path) -> tuple[StatusRecord, ...]:
-    """Return what stands against certificates: for each the newest record.
+    """Return what stands against certificates and scopes: for each the newest record.
 
     Raises
     ------
@@ -144,20 +170,25 @@ def statuses(folder: Path) -> tuple[StatusRecord, ...]:
     """
     path = folder / STATUSES_FILE
     try:
-        records = [
-            StatusRecord(
-                serial=int(line["serial"], 16),
-                authority_key_id=bytes.fromhex(line["authority_key_id"]),
-                reason=str(line["reason"]),
-                revoked_at=datetime.fromisoformat(line["revoked_at"]),
-                compromised_from=datetime.fromisoformat(line["compromised_from"]) if line["compromised_from"] else None,
-                note=str(line["note"]),
-            )
-            for line in staging.read_lines(path)
-        ]
-    except (KeyError, TypeError, ValueError) as error:
+        records = [_status(line, str(path)) for line in staging.read_lines(path)]
+    except (KeyError, TypeError, ValueError, TrustListError) as error:
         raise _damaged(path) from error
-    return tuple({record.serial: record for record in records}.values())
+    return tuple({record.subject: record for record in records}.values())
+
+
+def _status(line: dict[str, Any], what: str) -> StatusRecord:
+    scope = lotestatus.read_scope(line["scope"], what) if "scope" in line else None
+    return StatusRecord(
+        serial=int(line["serial"], 16) if scope is None else 0,
+        authority_key_id=bytes.fromhex(line["authority_key_id"]),
+        reason=str(line["reason"]),
+        revoked_at=datetime.fromisoformat(line["revoked_at"]),
+        compromised_from=datetime.fromisoformat(line["compromised_from"]) if line["compromised_from"] else None,
+        note=str(line["note"]),
+        scope=scope,
+        doubt_from=lotestatus.read_position(line.get("doubt_from"), what),
+        logged=lotestatus.read_position(line.get("logged"), what),
+    )
 
 
 def key_sha256(public: Any) -> str:

@@ -156,7 +156,7 @@ def test_a_name_space_keeps_other_pids_out(tmp_path: Path) -> None:
         ({"reason": "superseded", "compromised_from": NOW - timedelta(days=1)}, "goes with"),
         ({"reason": "keyCompromise", "compromised_from": NOW + timedelta(days=1)}, "in the future"),
         ({"reason": "keyCompromise", "compromised_from": NOW.replace(tzinfo=None)}, "no time zone"),
-        ({"reason": "superseded", "serial": 1}, "either a PID or a serial"),
+        ({"reason": "superseded", "serial": 1}, "either a PID, a serial"),
     ],
 )
 def test_a_revocation_that_makes_no_sense_is_refused(folder: Path, options: dict[str, Any], said: str) -> None:

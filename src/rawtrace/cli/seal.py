@@ -14,6 +14,7 @@ from rawtrace.errors import Error, UsageError
 
 if TYPE_CHECKING:
     from rawtrace.sealing.seal import Seal
+    from rawtrace.sealing.statements import Device
 
 MAX_TEXT = 10_000
 _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
@@ -30,6 +31,11 @@ _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 )  # fmt: skip
 @click.option("--embed", is_flag=True, help="PNG and JPEG: write NAME.sealed.EXT with the seal inside.")
 @click.option("--operator", metavar="ORCID", default="", help="Who was at the instrument; stated as asserted.")
+@click.option("--firmware", metavar="VERSION", default="", help="Of the instrument, as it recorded the data.")
+@click.option(
+    "--feature", "features", metavar="NAME", multiple=True,
+    help="A mode of the instrument that was in use; may be given several times. none: say that none was.",
+)  # fmt: skip
 @click.option("--personal", is_flag=True, help="Harvest personal metadata too; left out otherwise.")
 @click.option("--supersede", is_flag=True, help="Replace an earlier seal, which is kept aside and named.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -44,6 +50,8 @@ def seal(
     parents: tuple[Path, ...],
     embed: bool,
     operator: str,
+    firmware: str,
+    features: tuple[str, ...],
     personal: bool,
     supersede: bool,
     quiet: bool,
@@ -57,6 +65,7 @@ def seal(
       rawtrace seal stack.ome.zarr --instrument /etc/rawtrace/scope-3
       rawtrace seal figure.png --workstation ~/workstation --parent plate.ome.tiff
       rawtrace seal figure.png --workstation ~/workstation --parent a.tif --parent b.tif --embed
+      rawtrace seal frame.tif --instrument /etc/rawtrace/scope-3 --firmware 1.4.2 --feature multiple-exposure
 
     The seal NAME.EXT.c2pa appears beside the data, which is never written to. A
     folder gets an index, NAME.sha256, that sha256sum -c accepts.
@@ -72,6 +81,7 @@ def seal(
     signer = load_identity(folder)
     _require_option(signer.kind, instrument is not None, folder)
     orcid = _orcid_url(operator)
+    device = _device(firmware, features)
     progress = output.progress(quiet=quiet)
     code = 0
     for path in paths:
@@ -85,6 +95,7 @@ def seal(
                 operator=orcid,
                 personal=personal,
                 supersede=supersede,
+                device=device,
                 progress=progress,
             )
         except Error as error:
@@ -115,6 +126,18 @@ def _told(made: Seal) -> str:
     from rawtrace.render.clean import visible
 
     return visible(f"sealed {made.asset}: {made.sidecar or 'the seal is inside'}", limit=MAX_TEXT)
+
+
+def _device(firmware: str, features: tuple[str, ...]) -> Device | None:
+    from rawtrace.sealing.statements import Device
+
+    if not firmware and not features:
+        return None
+    if "none" in features and len(features) > 1:
+        msg = "--feature none says that no feature was in use, but others are named"
+        raise UsageError(msg)
+    named = None if not features else () if features == ("none",) else features
+    return Device(firmware=firmware, features=named)
 
 
 def _require_option(kind: str, as_instrument: bool, folder: Path) -> None:

@@ -21,7 +21,7 @@ HASH_DATA = "c2pa.hash.data"
 CREATED_LABELS = ("c2pa.actions", "c2pa.ingredient", INSTRUMENT, ACQUISITION, INPUTS)
 
 #: The newest schema version of each of our assertions; a newer one still verifies and shows as newer.
-VERSIONS: Mapping[str, int] = {INSTRUMENT: 1, ACQUISITION: 1, INPUTS: 1}
+VERSIONS: Mapping[str, int] = {INSTRUMENT: 1, ACQUISITION: 2, INPUTS: 1}
 
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _C2PA_TYPES = "http://c2pa.org/digitalsourcetype/"

@@ -27,7 +27,8 @@ from rawtrace.sealing import ancestors as ancestry
 from rawtrace.sealing import assertions, binding, embedded, envelope, folderindex, leftovers, manifest, statements
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.keyfolders import refuse_key_folder
-from rawtrace.sealing.statements import Subject, Superseded
+from rawtrace.sealing.statements import Device, Subject, Superseded
+from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.signer import Identity, check_current
 
 _EMBEDDABLE = frozenset({"image/png", "image/jpeg"})
@@ -78,6 +79,7 @@ class _Request:
     operator: str
     personal: bool
     superseded: Superseded | None = None
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def seal(
     operator: str = "",
     personal: bool = False,
     supersede: bool = False,
+    device: Device | None = None,
     progress: Progress = SILENT,
 ) -> Seal:
     """Seal a file or a folder.
@@ -126,6 +129,8 @@ def seal(
         Harvest personal metadata too; never done unasked.
     supersede : bool
         Replace an earlier seal of the same data, which is moved aside and named in the new one.
+    device : Device, optional
+        Firmware and features in use, for instruments: a status may be about these alone.
 
     Returns
     -------
@@ -139,10 +144,15 @@ def seal(
     InputNotFoundError, UnreadableError, UnwritableError, EnvelopeError, KeyUnavailableError
     """
     check_current(signer)
+    if device is not None and signer.kind is not SignerKind.INSTRUMENT:
+        msg = "firmware and features are an instrument's to state"
+        raise UsageError(msg, hint="leave them out for derived data")
     path, made_from = _asset_path(Path(path)), tuple(map(Path, parents))
     term = assertions.decide_source_type(signer.role, source_type, parents=len(made_from))
     if embed:
-        return _seal_embedded(path, _Request(signer, term, capture, operator, personal), made_from, progress)
+        return _seal_embedded(
+            path, _Request(signer, term, capture, operator, personal, device=device), made_from, progress
+        )
     if any(_same_file(path, parent) for parent in made_from):
         msg = f"{path} cannot have been made from itself"
         raise UsageError(msg, hint="name the data it was made from, or leave --parent out")
@@ -155,7 +165,7 @@ def seal(
 
     content = _bind(path, progress)
     found = ancestry.gather(made_from, progress=progress)
-    request = _Request(signer, term, capture, operator, personal, superseded)
+    request = _Request(signer, term, capture, operator, personal, superseded, device)
     definition, companion = _definition(path, content.subject, content.named.name, request, found)
     definition["assertions"].append(_hash_assertion(content))
     store = envelope.sign_sidecar(definition, signer, ancestors=ancestry.stores(found))
@@ -216,6 +226,7 @@ def _definition(
         software=software,
         operator=request.operator,
         supersedes=request.superseded,
+        device=request.device,
     )
     relationships, labels = [a.relationship for a in found], [a.label for a in found]
     steps = statements.actions(request.source_type, relationships, labels, when=now, software=software)

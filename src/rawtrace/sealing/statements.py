@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rawtrace import strictjson
+from rawtrace.errors import UsageError
 from rawtrace.image.collect import Harvest
 from rawtrace.sealing.assertions import (
     ACQUISITION,
@@ -19,7 +20,7 @@ from rawtrace.sealing.assertions import (
     printable,
     source_type_uri,
 )
-from rawtrace.trust import instruments
+from rawtrace.trust import instruments, scope
 from rawtrace.trust.certificates import SignerKind, key_protection
 from rawtrace.trust.keys import Protection
 from rawtrace.trust.signer import Identity
@@ -48,6 +49,40 @@ class Subject:
     kind: str
     size: int
     members: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """With what the data was recorded, beyond the instrument's certified record.
+
+    Attributes
+    ----------
+    firmware : str
+        Version, 1 to 64 characters; empty if it is not known.
+    features : tuple[str, ...] or None
+        Modes and features that were in use, such as ``multiple-exposure``; empty: none was;
+        ``None``: it is not known.
+    """
+
+    firmware: str = ""
+    features: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what a status about firmware or features could not be compared with."""
+        if (
+            len(self.firmware) > scope.MAX_VERSION
+            or not self.firmware.isprintable()
+            or self.firmware.strip() != (self.firmware)
+        ):
+            msg = f"the firmware {self.firmware[:80]!r} is not one line of at most {scope.MAX_VERSION} characters"
+            raise UsageError(msg)
+        for name in self.features or ():
+            if not scope.FEATURE.fullmatch(name):
+                msg = f"{name[:80]!r} is not a feature's name in lower case, such as multiple-exposure"
+                raise UsageError(msg)
+        if len(self.features or ()) > scope.MAX_FEATURES:
+            msg = f"{len(self.features or ())} features were named; at most {scope.MAX_FEATURES} are stated"
+            raise UsageError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +124,7 @@ def acquisition_statement(
     software: str,
     operator: str,
     supersedes: Superseded | None,
+    device: Device | None = None,
 ) -> tuple[dict[str, Any], bytes | None]:
     """Return ``org.rawtrace.acquisition``, and the companion file's bytes where the metadata is long.
 
@@ -98,8 +134,10 @@ def acquisition_statement(
     companion : bytes or None
         Content of ``NAME.EXT.metadata.json``; ``None`` when the metadata is in the statement.
     """
+    told = device is not None and (bool(device.firmware) or device.features is not None)
     statement: dict[str, Any] = {
-        "version": VERSIONS[ACQUISITION],
+        # What only version 2 has is not always there; who knows version 1 alone need not be told of a newer one.
+        "version": VERSIONS[ACQUISITION] if told else 1,
         "name": printable(subject.name),
         "kind": subject.kind,
         "media_type": harvest.media_type,
@@ -112,6 +150,10 @@ def acquisition_statement(
     taken = next((value for value in harvest.values if value.name == "acquisition.time"), None)
     if taken is not None:
         statement["acquired"] = {"time": str(taken.value), "source": taken.source}
+    if device is not None and device.firmware:
+        statement["firmware"] = device.firmware
+    if device is not None and device.features is not None:
+        statement["features"] = sorted(set(device.features))
     if operator:
         statement["operator"] = {"id": operator, "standing": "asserted"}
     if supersedes is not None:

@@ -200,6 +200,13 @@ class ReceiptError(Error):
     code = "E162"
 
 
+class LogBusyError(LedgerError):
+    """A log has as many records waiting as it takes."""
+
+    code = "E163"
+    default_hint = "try again in a few seconds: a record that was taken already keeps its place"
+
+
 class NetworkError(Error):
     """A server could not be reached, or broke off: to try again makes sense."""
 

@@ -82,15 +82,15 @@ class Web:
     """
 
     def __init__(self, caller: Caller | None = None) -> None:
-        import httpx
+        import httpx2
 
         caller = caller or Caller()
         headers = {"User-Agent": "rawtrace"}
         if caller.token:
             headers["Authorization"] = f"Bearer {caller.token}"
-        self._client = httpx.Client(
+        self._client = httpx2.Client(
             headers=headers,
-            timeout=httpx.Timeout(caller.timeout_s),
+            timeout=httpx2.Timeout(caller.timeout_s),
             verify=_context(caller),
             follow_redirects=False,
             # A proxy from the environment would see a confidential submission.
@@ -131,7 +131,7 @@ class Web:
         self, method: str, url: str, *, body: bytes = b"", limit: int = DEFAULT_LIMIT, headers: Mapping[str, str]
     ) -> Answer:
         """Ask with any method; as ``get`` otherwise."""
-        import httpx
+        import httpx2
 
         check_address(url)
         try:
@@ -147,10 +147,10 @@ class Web:
                     headers={name.lower(): value for name, value in response.headers.items()},
                     body=bytes(received),
                 )
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             msg = f"{url} is not an address"
             raise UsageError(msg) from error
-        except (httpx.HTTPError, ssl.SSLError, OSError) as error:
+        except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
             msg = f"{url} does not answer: {_reason(error)}"
             raise NetworkError(msg) from error
 
@@ -234,9 +234,9 @@ def _context(caller: Caller) -> ssl.SSLContext:
 
 
 def _reason(error: Exception) -> str:
-    import httpx
+    import httpx2
 
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException):
         return "it takes too long"
     text = str(error).strip()
     return text or type(error).__name__

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urljoin
 
-import httpx
+import httpx2
 import pytest
 import sqlalchemy as sa
 from starlette.testclient import TestClient
@@ -70,7 +70,7 @@ def browser(store: Store) -> TestClient:
 
 def at_the_issuer(begin: str, person: str) -> str:
     """Log in and agree, as somebody with a browser does; returns where the issuer sends the browser back to."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx2.Client(trust_env=False) as client:
         url, answer = begin, client.get(begin)
         for _ in range(12):
             if answer.is_redirect:

@@ -84,6 +84,11 @@ class VerifierKey:
             raise ReceiptError(msg)
         return key
 
+    @classmethod
+    def of(cls, signer: NoteSigner) -> VerifierKey:
+        """Return the public half of a signer."""
+        return cls(signer.name, signer.kind, signer.public)
+
     def verify(self, text: str, signature: bytes) -> int | None:
         """Check one signature (the bytes after the key id) over a note's text.
 
@@ -133,12 +138,12 @@ class NoteSigner:
     kind: int = ED25519
 
     def __post_init__(self) -> None:
-        VerifierKey(self.name, self.kind, self.public)
+        VerifierKey.of(self)
 
     @property
     def key(self) -> VerifierKey:
         """The public half."""
-        return VerifierKey(self.name, self.kind, self.public)
+        return VerifierKey.of(self)
 
     def signature(self, text: str, *, time_s: int | None = None) -> NoteSignature:
         """Sign a note's text; a cosigner states ``time_s`` (POSIX seconds, more than 0) with it."""

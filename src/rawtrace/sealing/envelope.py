@@ -121,6 +121,45 @@ def sign_embedded(
     return store, out.getvalue()
 
 
+def sign_update(
+    definition: Mapping[str, Any],
+    signer: Identity,
+    *,
+    ancestors: Mapping[str, bytes],
+    time_url: str = "",
+    stamp_all: bool = False,
+) -> bytes:
+    """Sign an update manifest: about a seal, not about data, so it binds no bytes of its own.
+
+    Parameters
+    ----------
+    definition : Mapping
+        With exactly one ingredient, the ``parentOf``, whose store is among ``ancestors``.
+    time_url : str
+        Where the library asks for time stamps (RFC 3161): one over the new signature, and one over the
+        parent's for a ``c2pa.time-stamp`` assertion. Without it the update states no trusted time.
+    stamp_all : bool
+        Also over the signatures of all that the parent was made from.
+
+    Returns
+    -------
+    bytes
+        The manifest store, with the older manifests in it.
+
+    Raises
+    ------
+    EnvelopeError, KeyUnavailableError, LimitError
+    """
+    builder: dict[str, Any] = {"intent": "update"}
+    if time_url:
+        scope = "all" if stamp_all else "parent"
+        # Another store's stamp is no reason to make none: a reader may trust the one clock and not the other.
+        builder["auto_timestamp_assertion"] = {"enabled": True, "fetch_scope": scope, "skip_existing": False}
+    context = c2pa.Context.from_dict(_settings("", **builder))
+    signing = _Signing(media_type=OPAQUE, source=io.BytesIO(b""), out=io.BytesIO(), context=context, time_url=time_url)
+    return _sign_as(definition, signer, ancestors, signing)
+
+
 def library_word(store: bytes | None, *, asset: IO[bytes] | None = None, media_type: str = OPAQUE) -> LibraryWord:
     """Ask the library to check signature, assertions and ingredients of a manifest store.
 
@@ -175,6 +214,17 @@ def describe_ancestor(
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signing:
+    """Where the library reads and writes, and by which settings."""
+
+    media_type: str
+    source: IO[bytes]
+    out: IO[bytes]
+    context: c2pa.Context
+    time_url: str = ""
+
+
 def _sign(
     definition: Mapping[str, Any],
     signer: Identity,
@@ -183,19 +233,26 @@ def _sign(
     source: IO[bytes],
     out: IO[bytes],
 ) -> bytes:
+    signing = _Signing(media_type=media_type, source=source, out=out, context=_reading_context())
+    return _sign_as(definition, signer, ancestors, signing)
+
+
+def _sign_as(
+    definition: Mapping[str, Any], signer: Identity, ancestors: Mapping[str, bytes], signing: _Signing
+) -> bytes:
     text = json.dumps(definition)
     if len(text) >= MAX_DEFINITION_BYTES:
         msg = f"what the seal would say is {len(text)} bytes; at most {MAX_DEFINITION_BYTES} fit into a C2PA definition"
         raise LimitError(msg, hint="seal fewer ancestors at once")
     kept: list[Exception] = []
     try:
-        builder = c2pa.Builder(text, _reading_context())
-        if media_type == OPAQUE:
+        builder = c2pa.Builder(text, signing.context)
+        if signing.media_type == OPAQUE:
             builder.set_no_embed()
         for identifier, store in ancestors.items():
             builder.add_resource(identifier, io.BytesIO(store))
-        with _library_signer(signer, kept) as native:
-            store = bytes(builder.sign(native, media_type, source, out))
+        with _library_signer(signer, kept, signing.time_url) as native:
+            store = bytes(builder.sign(native, signing.media_type, signing.source, signing.out))
     except (c2pa.C2paError, ValueError, TypeError) as error:
         if kept:
             msg = f"the key of {signer.folder} did not sign: {kept[0]}"
@@ -217,13 +274,13 @@ def _too_deep() -> LimitError:
     return LimitError(msg, hint="name an ancestor that is nearer to the raw data")
 
 
-def _library_signer(signer: Identity, kept: list[Exception]) -> c2pa.Signer:
+def _library_signer(signer: Identity, kept: list[Exception], time_url: str = "") -> c2pa.Signer:
     chain = _pem(signer.chain)
     algorithm = _ALGORITHMS[signer.key.algorithm]
     inside = signer.key.pkcs8_pem()
     if inside is not None:
         # A callback would reserve 10 kB of padding in every seal.
-        return c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain.encode(), inside, None))
+        return c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, chain.encode(), inside, time_url or None))
 
     def sign_in_token(data: bytes) -> bytes:
         try:
@@ -232,7 +289,7 @@ def _library_signer(signer: Identity, kept: list[Exception]) -> c2pa.Signer:
             kept.append(error)
             raise
 
-    return c2pa.Signer.from_callback(sign_in_token, algorithm, chain)
+    return c2pa.Signer.from_callback(sign_in_token, algorithm, chain, time_url or None)
 
 
 def _reading_context() -> c2pa.Context:
@@ -245,21 +302,24 @@ def _context(anchors_pem: str) -> c2pa.Context:
 
 @functools.lru_cache(maxsize=8)
 def _context_in_process(_process: int, anchors_pem: str) -> c2pa.Context:
+    return c2pa.Context.from_dict(_settings(anchors_pem))
+
+
+def _settings(anchors_pem: str, **builder: Any) -> dict[str, Any]:
     trust: dict[str, Any] = {"trust_config": _EKUS}
     if anchors_pem:
         trust["anchors"] = [
             {"trust_anchors": anchors_pem, "trust_uri": "urn:rawtrace:signer", "trust_kind": "manifest"}
         ]
-    return c2pa.Context.from_dict(
-        {
-            "trust": trust,
-            "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
-            "builder": {
-                "thumbnail": {"enabled": False},
-                "created_assertion_labels": list(CREATED_LABELS),
-            },
-        }
-    )
+    return {
+        "trust": trust,
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
+        "builder": {
+            "thumbnail": {"enabled": False},
+            "created_assertion_labels": list(CREATED_LABELS),
+            **builder,
+        },
+    }
 
 
 def _without_content_mismatch(results: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rawtrace.errors import MalformedError, TimeStampError
@@ -76,17 +76,27 @@ def fetch_token(
     # RFC 3161 §2.4.1: large and random. A leading byte of 1 keeps it positive and in its shortest form.
     nonce = b"\x01" + secrets.token_bytes(_NONCE_BYTES)
     body = request(digest, algorithm=algorithm, nonce=nonce)
-    answer = web.post(url, body, content_type=QUERY_TYPE, limit=_MAX_REPLY_BYTES, accept=REPLY_TYPE)
-    if answer.status != 200:
-        msg = f"{url} gave no time stamp: it answered {answer.status}"
-        raise TimeStampError(msg, hint="ask whoever runs it whether it offers time stamps")
+    reply = asking(url, web)(body)
     try:
-        token = cms.token_of_response(answer.body)
+        token = cms.token_of_response(reply)
         check_token(token, digest, lists=lists, algorithm=algorithm, nonce=nonce, now=now)
     except MalformedError as error:
         msg = f"what {url} sent is not a usable time stamp: {error.message}"
         raise TimeStampError(msg) from error
     return token
+
+
+def asking(url: str, web: Web) -> Callable[[bytes], bytes]:
+    """Return what passes requests on to a time-stamping authority; whoever uses the answers checks them."""
+
+    def ask(query: bytes) -> bytes:
+        answer = web.post(url, query, content_type=QUERY_TYPE, limit=_MAX_REPLY_BYTES, accept=REPLY_TYPE)
+        if answer.status != 200:
+            msg = f"{url} gave no time stamp: it answered {answer.status}"
+            raise TimeStampError(msg, hint="ask whoever runs it whether it offers time stamps")
+        return answer.body
+
+    return ask
 
 
 def check_token(

@@ -306,6 +306,9 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
     FindingKind(
         "certified-on-upload", _M, _NOTE, "a repository sealed the data on arrival; nobody vouches for it before"
     ),
+    FindingKind(
+        "counter-signed", _M, _OK, "a repository signed that it held this seal; it says nothing about the data itself"
+    ),
     FindingKind("self-certified", _M, _NOTE, "the signer certified itself"),
     FindingKind(
         "capture-watched-folder",

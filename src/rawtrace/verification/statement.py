@@ -15,7 +15,7 @@ from rawtrace.sealing import assertions
 from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest
 from rawtrace.trust import instruments
-from rawtrace.trust.certificates import SignerKind, key_protection, pid_of, record_digest_of, signer_kind
+from rawtrace.trust.certificates import SignerKind, key_protection, name_of, pid_of, record_digest_of, signer_kind
 from rawtrace.trust.keys import Protection
 from rawtrace.verification.evidence import KNOWN_SOURCE_TYPES, actions, plain, source_types, statement
 from rawtrace.verification.findings import finding
@@ -32,7 +32,9 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
     kind = signer_kind(leaf) if leaf is not None else None
     faults = tuple(_check_kind(kind, manifest))
     yield from faults
-    if not instrument:
+    if manifest.is_update and kind is SignerKind.REPOSITORY and not instrument:
+        yield finding("counter-signed", f"{name_of(leaf) if leaf else 'a repository'} counter-signed the seal")
+    elif not instrument:
         yield finding("statement-missing", "the seal holds no statement about the instrument that the signer attests")
     else:
         contradictions = tuple(_contradictions(instrument, leaf, kind))
@@ -48,7 +50,8 @@ def check_statement(signer: SignerEvidence) -> Iterator[Finding]:
             yield finding(
                 "statement-fits", f"the certificate allows what the seal states: {_stated(manifest) or 'nothing'}"
             )
-    yield from _check_assurance(kind, leaf, instrument)
+    if not manifest.is_update:
+        yield from _check_assurance(kind, leaf, instrument)
     yield from _check_metadata(instrument, acquisition)
     if isinstance(acquisition.get("supersedes"), dict):
         yield finding(

@@ -90,6 +90,10 @@ def verify_with(
         asset = ChainLink(
             key=evidence.active.label, title=evidence.path.name, verdict=verdict_of(findings), file=str(path), seal=seal
         )
+        bound = evidence.store.bound_manifest()
+        if bound is not None and bound is not evidence.active:
+            # An update adds a signature and a time; who and what recorded the data stands in the seal that it updates.
+            seal = trail.facts_of(gather_signer(bound, evidence.store, verifier))
         followed = trail.follow(evidence, asset, verifier, policy, originals=originals)
         findings += followed.findings
         chain = followed.chain

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,10 +28,21 @@ NAME = "Example facility"
 PREFIX = "20.500.12345"
 
 
+_patterns = tempfile.TemporaryDirectory(prefix="rawtrace-stores-")
+
+
+@functools.cache
+def _pattern(_called: str, plan: Plan) -> Path:
+    """Make each kind of store once: its RSA key takes longer than most tests. Each name has keys of its own."""
+    folder = Path(tempfile.mkdtemp(dir=_patterns.name)) / "store"
+    found_store(folder, plan)
+    return folder
+
+
 def found(folder: Path, *, more: str = "", **plan: Any) -> Path:
     """Make a store; ``more`` is TOML put at the end of its settings, so it begins with a table."""
     wanted = {"name": NAME, "url": "https://store.example.org", "prefix": PREFIX, "tls": False} | plan
-    found_store(folder, Plan(**wanted))
+    shutil.copytree(_pattern(folder.name, Plan(**wanted)), folder)
     if more:
         path = folder / SETTINGS_FILE
         path.write_text(path.read_text() + more)

@@ -74,6 +74,7 @@ def test_claims_that_do_not_fit_are_refused_fail(connect: OpenIdConnect, change:
         lambda: "..",
         lambda: "",
     ],
+    ids=["another key", "a shared secret", "another signature", "no signature", "no token", "empty parts", "nothing"],
 )
 def test_tokens_that_the_issuer_did_not_sign_are_refused_fail(connect: OpenIdConnect, forge: Callable[[], str]) -> None:
     with pytest.raises(Problem) as refused:

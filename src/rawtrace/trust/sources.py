@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,13 @@ class Carried:
     added: str = ""
 
 
-def gather(source: Path | str, *, require_signature: bool = False) -> tuple[Carried, ...]:
+#: Fetches the signed lists at an address (``trust.online``); without one nothing is asked of the network.
+Fetch = Callable[[str], "tuple[Carried, ...]"]
+
+
+def gather(
+    source: Path | str, *, require_signature: bool = False, fetch: Fetch | None = None
+) -> tuple[Carried, ...]:
     """Read every list that a source holds.
 
     Parameters
@@ -58,6 +64,8 @@ def gather(source: Path | str, *, require_signature: bool = False) -> tuple[Carr
     source : Path or str
     require_signature : bool
         Refuse lists that nobody signed. An authority's own folder must always hold a signed one.
+    fetch : Fetch, optional
+        What fetches the lists at an address on the web.
 
     Raises
     ------
@@ -67,6 +75,9 @@ def gather(source: Path | str, *, require_signature: bool = False) -> tuple[Carr
     TrustListError
         One of the lists cannot be accepted, or there is none.
     """
+    address = address_of(source)
+    if address and fetch is not None:
+        return fetch(address)
     path = local_path(source)
     if not path.is_dir():
         return _read_file(path, require_signature=require_signature)
@@ -91,13 +102,18 @@ def gather(source: Path | str, *, require_signature: bool = False) -> tuple[Carr
 
 def local_path(source: Path | str) -> Path:
     """Return a source as a path, and refuse addresses on the web in words."""
-    text = source if isinstance(source, str) else source.as_posix()
-    if _ADDRESS.match(text):
-        # A path has folded the slashes of an address.
-        whole = _ADDRESS.sub(r"\1://", text, count=1)
-        msg = f"{whole} is an address; this version reads trust lists from files and folders only"
+    whole = address_of(source)
+    if whole:
+        msg = f"{whole} is an address; expected a file or a folder here"
         raise UsageError(msg, hint="download the list and name the file")
     return Path(source)
+
+
+def address_of(source: Path | str) -> str:
+    """Return a source that is an address on the web; empty for a path."""
+    text = source if isinstance(source, str) else source.as_posix()
+    # A path has folded the slashes of an address.
+    return _ADDRESS.sub(r"\1://", text, count=1) if _ADDRESS.match(text) else ""
 
 
 def newest(lists: Iterable[TrustList]) -> tuple[TrustList, ...]:
@@ -163,7 +179,7 @@ def read_stored(path: Path) -> Carried:
     ------
     TrustListError
     """
-    document = _bundle_document(read_bounded(path), path)
+    document = _bundle_document(read_bounded(path), str(path))
     inside = () if document is None else read_bundle(document, what=str(path), require_signature=False)
     if len(inside) != 1:
         msg = f"{path} is not a bundle of one list"
@@ -197,12 +213,28 @@ def _read_entry(entry: object, *, what: str, require_signature: bool) -> Carried
 
 def _read_file(path: Path, *, require_signature: bool) -> tuple[Carried, ...]:
     data = read_bounded(path)
-    origin = str(path.absolute())
-    document = _bundle_document(data, path)
+    return read_bytes(data, what=str(path), origin=str(path.absolute()), require_signature=require_signature)
+
+
+def read_bytes(data: bytes, *, what: str, origin: str, require_signature: bool) -> tuple[Carried, ...]:
+    """Read a list or a bundle that is at hand.
+
+    Parameters
+    ----------
+    what : str
+        Its name for messages.
+    origin : str
+        Where to read it from again.
+
+    Raises
+    ------
+    TrustListError
+    """
+    document = _bundle_document(data, what)
     if document is not None:
-        inside = read_bundle(document, what=str(path), require_signature=require_signature)
+        inside = read_bundle(document, what=what, require_signature=require_signature)
         return tuple(Carried(trust_list=one.trust_list, raw=one.raw, origin=origin) for one in inside)
-    one = read_list(data, source=str(path), require_signature=require_signature)
+    one = read_list(data, source=what, require_signature=require_signature)
     return (Carried(trust_list=one, raw=data, origin=origin),)
 
 
@@ -228,13 +260,13 @@ def read_bounded(path: Path) -> bytes:
     return data
 
 
-def _bundle_document(data: bytes, path: Path) -> dict[str, Any] | None:
+def _bundle_document(data: bytes, what: str) -> dict[str, Any] | None:
     # A list begins with its LoTE; only a bundle names its schema, so most files are parsed once.
     if data.lstrip()[:1] != b"{" or BUNDLE_SCHEMA.encode() not in data:
         return None
     try:
-        document = strictjson.loads(data.decode(), what=str(path), max_bytes=MAX_BUNDLE_BYTES)
+        document = strictjson.loads(data.decode(), what=what, max_bytes=MAX_BUNDLE_BYTES)
     except (UnicodeDecodeError, LimitError, MalformedError) as error:
-        msg = f"{path} is not the JSON of a bundle of trust lists: it is damaged"
+        msg = f"{what} is not the JSON of a bundle of trust lists: it is damaged"
         raise TrustListError(msg) from error
     return document if isinstance(document, dict) and "LoTE" not in document else None

@@ -25,7 +25,7 @@ from rawtrace import config, durable
 from rawtrace.errors import Error, InputNotFoundError, TrustListError, from_os_error
 from rawtrace.trust import sources
 from rawtrace.trust.anchors import TrustList
-from rawtrace.trust.sources import Carried
+from rawtrace.trust.sources import Carried, Fetch
 
 _SUFFIX = ".json"
 
@@ -74,7 +74,7 @@ class Change:
 
 
 def load_trust(
-    paths: str | Path | Sequence[str | Path] = (), *, require_signature: bool = False
+    paths: str | Path | Sequence[str | Path] = (), *, require_signature: bool = False, fetch: Fetch | None = None
 ) -> tuple[TrustList, ...]:
     """Return the trust lists to go by.
 
@@ -86,6 +86,9 @@ def load_trust(
     require_signature : bool
         Refuse unsigned lists too; else whoever names one vouches for it, and its
         ``signer_sha256`` stays empty.
+    fetch : Fetch, optional
+        What fetches lists from an address (``trust.online.fetcher``). Where the
+        user's store holds a newer issue of such a list, that one counts.
 
     Raises
     ------
@@ -95,13 +98,22 @@ def load_trust(
     """
     places = (paths,) if isinstance(paths, (str, Path)) else tuple(paths)
     if places:
-        found = [one for path in places for one in sources.gather(Path(path), require_signature=require_signature)]
-        return sources.newest(one.trust_list for one in found)
+        found = [
+            one for path in places for one in sources.gather(path, require_signature=require_signature, fetch=fetch)
+        ]
+        return sources.newest([*(one.trust_list for one in found), *_held_issues(found)])
     entries = listed()
     for entry in entries:
         if entry.carried is None:
             raise TrustListError(entry.problem, hint="remove it with rawtrace trust remove, then add the list again")
     return sources.newest(entry.carried.trust_list for entry in entries if entry.carried)
+
+
+def _held_issues(found: Sequence[Carried]) -> list[TrustList]:
+    """Return what the store holds of lists that came over the network: an old copy there must hide nothing."""
+    fetched = {entry_id(one.trust_list) for one in found if sources.address_of(one.origin)}
+    held = listed() if fetched else ()
+    return [entry.carried.trust_list for entry in held if entry.carried is not None and entry.id in fetched]
 
 
 def listed() -> tuple[Entry, ...]:
@@ -117,7 +129,11 @@ def listed() -> tuple[Entry, ...]:
 
 
 def add(
-    *paths: Path | str, unsigned: bool = False, same_name: bool = False, now: datetime | None = None
+    *paths: Path | str,
+    unsigned: bool = False,
+    same_name: bool = False,
+    now: datetime | None = None,
+    fetch: Fetch | None = None,
 ) -> tuple[Change, ...]:
     """Take the lists of some sources up into the store: all of them, or none.
 
@@ -134,6 +150,8 @@ def add(
         Also take a list that bears the name of one by another operator.
     now : datetime, optional
         Time of the addition, UTC.
+    fetch : Fetch, optional
+        What fetches lists from an address, as for ``load_trust``.
 
     Raises
     ------
@@ -143,7 +161,7 @@ def add(
         or named like one by another operator.
     """
     added = (now or datetime.now(UTC)).isoformat(timespec="seconds")
-    gathered = [one for path in paths for one in sources.gather(path, require_signature=not unsigned)]
+    gathered = [one for path in paths for one in sources.gather(path, require_signature=not unsigned, fetch=fetch)]
     sources.newest(one.trust_list for one in gathered)
     held = {entry.id: entry for entry in listed()}
     changes: dict[str, tuple[Change, Carried]] = {}
@@ -164,9 +182,15 @@ def add(
     return tuple(change for change, _ in changes.values())
 
 
-def update() -> tuple[Change, ...]:
-    """Read every list again from where it came; keep the held one wherever the new one is refused."""
-    return tuple(_update(entry) for entry in listed())
+def update(*, fetch: Fetch | None = None) -> tuple[Change, ...]:
+    """Read every list again from where it came; keep the held one wherever the new one is refused.
+
+    Parameters
+    ----------
+    fetch : Fetch, optional
+        What fetches lists from an address; without one, those count as not reachable.
+    """
+    return tuple(_update(entry, fetch) for entry in listed())
 
 
 def export(out: Path) -> tuple[TrustList, ...]:
@@ -222,13 +246,13 @@ def entry_id(one: TrustList) -> str:
     return hashlib.sha256(f"{operator}\n{one.name}".encode()).hexdigest()[:16]
 
 
-def _update(entry: Entry) -> Change:
+def _update(entry: Entry, fetch: Fetch | None) -> Change:
     if entry.carried is None:
         return Change(id=entry.id, name="", outcome=Outcome.REFUSED, message=entry.problem)
     old = entry.carried
     name, held = old.trust_list.name, old.trust_list
     try:
-        gathered = sources.gather(old.origin)
+        gathered = sources.gather(old.origin, fetch=fetch)
     except TrustListError as error:
         return Change(id=entry.id, name=name, outcome=Outcome.REFUSED, message=error.message, trust_list=held)
     except Error as error:

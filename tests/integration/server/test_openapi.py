@@ -22,12 +22,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from stores import found, token
 
 from rawtrace.database import METADATA
 from rawtrace.server.access import Role, Route
 from rawtrace.server.app import ROUTES, create_app
 from rawtrace.server.store import Store
+from stores import found, token
 
 DESCRIPTION = Path(__file__).parents[3] / "src" / "rawtrace" / "server" / "openapi.yaml"
 METHODS = {"get", "post", "put", "delete", "patch"}

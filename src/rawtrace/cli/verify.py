@@ -27,9 +27,15 @@ _PREVIEWS = 100
 @click.command()
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
 @click.option(
-    "--trust", "trust", metavar="FILE|DIR", multiple=True, type=PATH,
-    help="Whom to rely on: an authority's folder, a trust list, a bundle. Without it: the lists of `rawtrace trust`.",
+    "--trust", "trust", metavar="FILE|DIR|URL", multiple=True, type=PATH,
+    help="Whom to rely on: an authority's folder, a trust list, a bundle, a store's address with #sha256= and its "
+    "operator's digest. Without it: the lists of `rawtrace trust`.",
 )  # fmt: skip
+@click.option(
+    "--online",
+    is_flag=True,
+    help="Ask the network: newer trust lists, and the authority of a signer whom no list knows.",
+)
 @click.option("--policy", "policy_file", metavar="FILE", type=PATH, help="Weigh findings by this policy.")
 @click.option(
     "--originals",
@@ -48,6 +54,7 @@ def verify(
     ctx: click.Context,
     paths: tuple[Path, ...],
     trust: tuple[Path, ...],
+    online: bool,
     policy_file: Path | None,
     originals: tuple[Path, ...],
     recursive: bool,
@@ -56,14 +63,19 @@ def verify(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Check files and folders against their seals, offline.
+    """Check files and folders against their seals, offline unless you say --online.
 
     \b
     Examples:
       rawtrace verify figure.png --trust lab-authority/
       rawtrace verify plate.ome.tiff stack.ome.zarr
       rawtrace verify -r submission/ --report submission.html
+      rawtrace verify plate.ome.tiff --online
       find . -name '*.tif' | rawtrace verify - --json
+
+    Without --online, and without an address after --trust, nothing leaves this
+    computer. With it, servers learn which instruments' seals you check, and
+    nothing of the data.
 
     Exit codes: 0 verified (with or without notes), 10 no seal, 11 inconclusive,
     12 altered, 13 rejected; of several the worst.
@@ -80,7 +92,7 @@ def verify(
     # Lines on a terminal are progress enough; a bar would be torn by them.
     progress = output.progress(quiet=quiet or (several and output.is_terminal()))
     results: list[Report | Failure] = []
-    request = Request(trust=trust, policy=policy, originals=originals)
+    request = Request(trust=trust, policy=policy, originals=originals, online=online)
     for result in verify_many(assets, request, progress=progress):
         results.append(result if report_file or not several else _lean(result))
         if not quiet or isinstance(result, Failure):

@@ -65,7 +65,8 @@ class FindingKind:
 
 
 _WHOSE_SEAL = frozenset({
-    "signer-unknown", "no-trust-lists", "signer-other-purpose", "authority-withdrawn", "compromise-unproven",
+    "signer-unknown", "no-trust-lists", "pid-not-resolved", "signer-other-purpose", "authority-withdrawn",
+    "compromise-unproven",
     "capture-uncertified", "statement-unbacked", "ancestor-open", "ancestors-redacted",
 })  # fmt: skip
 
@@ -201,6 +202,20 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "ask whether a time-stamped copy of the seal exists",
     ),
     FindingKind("certificate-not-yet-valid", _P, _OPEN, "a certificate was not valid yet at the time of sealing"),
+    FindingKind(
+        "resolved-online",
+        _P,
+        _NOTE,
+        "the signer's authority was found through the network, by its PID; what was relied on, and of when, is said",
+        "to check it offline from now on: rawtrace trust add with the store's address and the operator's digest",
+    ),
+    FindingKind(
+        "pid-not-resolved",
+        _P,
+        _OPEN,
+        "the network was asked, and the signer's PID leads to no authority that you let count",
+        "see rawtrace trust sites list for who is asked, and ask the sender for the authority's trust list",
+    ),
     FindingKind("authority-withdrawn", _P, _OPEN, "the trust list no longer grants this authority its standing"),
     FindingKind("status-good", _S, _OK, "no status on the trust lists speaks against the certificate"),
     FindingKind("status-not-checked", _S, _NOT, "without a known authority there is nobody to ask for a status"),
@@ -210,6 +225,14 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         _NOTE,
         "a trust list is past its date, so a newer revocation may be missing",
         "get the newest one: rawtrace trust update",
+    ),
+    FindingKind("list-refreshed", _S, _OK, "a trust list was fetched again from where it came"),
+    FindingKind(
+        "list-not-refreshed",
+        _S,
+        _NOT,
+        "a trust list could not be fetched again, so a newer revocation may be missing",
+        "try again later: rawtrace trust update",
     ),
     FindingKind("trust-list-unsigned", _S, _NOTE, "a trust list bears no signature; it was accepted as it is"),
     FindingKind("revoked-after", _S, _NOTE, "the certificate was revoked after this seal was made"),

@@ -6,26 +6,28 @@ import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rawtrace.report import Report
 from rawtrace.trust.truststore import load_trust
 from rawtrace.verification.batch import Failure, Request, check_one
 from rawtrace.verification.signer import Verifier
 
+if TYPE_CHECKING:
+    from rawtrace.verification.online import Online
+
 _PATHS_PER_TASK = 32
 
 
 def in_threads(
-    paths: Sequence[Path], verifier: Verifier, request: Request, *, workers: int
+    paths: Sequence[Path], verifier: Verifier, request: Request, *, online: Online | None = None, workers: int
 ) -> Iterator[Report | Failure]:
     """Check a few paths: hashing large files releases the interpreter's lock, so they share the cores."""
     with ThreadPoolExecutor(max_workers=max(1, min(workers, len(paths)))) as threads:
-        yield from threads.map(lambda path: check_one(path, verifier, request), paths)
+        yield from threads.map(lambda path: check_one(path, verifier, request, online=online), paths)
 
 
-def in_processes(
-    paths: Sequence[Path], _verifier: Verifier, request: Request, *, workers: int
-) -> Iterator[Report | Failure]:
+def in_processes(paths: Sequence[Path], request: Request, *, workers: int) -> Iterator[Report | Failure]:
     """Check many paths; each process loads the trust sources itself."""
     # Spawned, not forked: the C2PA library's state does not survive a fork, and Windows has none.
     context = multiprocessing.get_context("spawn")

@@ -68,13 +68,17 @@ def verify_with(
     *,
     policy: Policy = DEFAULT,
     originals: Sequence[Path] = (),
+    more: Sequence[Finding] = (),
     progress: Progress = SILENT,
 ) -> Report:
-    """Check one path with a verifier that was made for many; see ``verify``."""
+    """Check one path with a verifier that was made for many; see ``verify``.
+
+    ``more`` are findings that were made on the way to the verifier.
+    """
     started = time.perf_counter()
     read = Counting(progress)
     evidence = discover(path)
-    findings: list[Finding] = list(evidence.findings)
+    findings: list[Finding] = [*evidence.findings, *more]
     seal = None
     chain: tuple[ChainLink, ...] = ()
     if evidence.store is not None and evidence.active is not None:

@@ -176,6 +176,7 @@ STEPS = MappingProxyType(
         6: "Time",
         7: "Ancestors",
         8: "Statements",
+        9: "Log",
     }
 )
 RELATIONSHIPS = MappingProxyType(

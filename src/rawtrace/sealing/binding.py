@@ -21,6 +21,7 @@ from rawtrace.progress import SILENT, Progress
 READ_BYTES = 1 << 20
 SIDECAR_SUFFIX = ".c2pa"
 COMPANION_SUFFIX = ".metadata.json"
+RECEIPTS_SUFFIX = ".tlog-proof"
 NOT_A_FILE = "{path} is not a regular file"
 
 
@@ -81,6 +82,11 @@ def sidecar_of(path: Path) -> Path:
 def companion_of(path: Path) -> Path:
     """Return where metadata too long for the seal lies: ``NAME.EXT.metadata.json``."""
     return path.with_name(path.name + COMPANION_SUFFIX)
+
+
+def receipts_of(seal: Path) -> Path:
+    """Return where the receipts of a seal lie: ``NAME.EXT.c2pa.tlog-proof``, or ``NAME.EXT.tlog-proof`` if inside."""
+    return seal.with_name(seal.name + RECEIPTS_SUFFIX)
 
 
 def sha256(data: bytes) -> bytes:

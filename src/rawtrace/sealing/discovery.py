@@ -13,7 +13,12 @@ from rawtrace.errors import LimitError, from_os_error
 from rawtrace.sealing import binding, folderindex, leftovers
 
 MAX_DEPTH = 64
-_ASIDE_SUFFIXES = (binding.SIDECAR_SUFFIX, binding.COMPANION_SUFFIX, folderindex.INDEX_SUFFIX)
+_ASIDE_SUFFIXES = (
+    binding.SIDECAR_SUFFIX,
+    binding.COMPANION_SUFFIX,
+    binding.RECEIPTS_SUFFIX,
+    folderindex.INDEX_SUFFIX,
+)
 _OLDER_INDEX = re.compile(r".+\.sha256\.superseded-[0-9]{5}", re.DOTALL)
 _ZARR_MARKS = frozenset({"zarr.json", ".zgroup", ".zattrs", ".zarray"})
 
@@ -86,6 +91,9 @@ def _counts_with_other(name: str, names: set[str]) -> bool:
     """Whether what a file belongs to lies in the same folder."""
     if ".superseded-" in name and name.endswith(_ASIDE_SUFFIXES):
         return True
+    sealed = name.removesuffix(binding.RECEIPTS_SUFFIX)
+    if sealed != name:
+        return sealed in names
     owner = name.removesuffix(binding.SIDECAR_SUFFIX)
     if owner != name:
         return owner in names or owner.removesuffix(folderindex.INDEX_SUFFIX) in names

@@ -34,7 +34,7 @@ from rawtrace.trust.signer import Identity, check_current
 _EMBEDDABLE = frozenset({"image/png", "image/jpeg"})
 #: The C2PA library holds the whole file in memory while it embeds.
 MAX_EMBED_BYTES = 1 << 30
-_OWN_SUFFIXES = (binding.SIDECAR_SUFFIX, durable.TEMPORARY_SUFFIX)
+_OWN_SUFFIXES = (binding.SIDECAR_SUFFIX, binding.RECEIPTS_SUFFIX, durable.TEMPORARY_SUFFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,7 @@ def _asset_path(path: Path) -> Path:
     if not path.is_dir():
         binding.require_regular(path)
     if path.name.endswith(_OWN_SUFFIXES):
-        msg = f"{path} is a seal or a temporary file of rawtrace, not data"
+        msg = f"{path} is a seal, a receipt or a temporary file of rawtrace, not data"
         raise UnsealableError(msg, hint="name the data itself")
     refuse_key_folder(path)
     return path
@@ -280,7 +280,8 @@ def _publish(
     moved: list[tuple[Path, Path]] = []
     try:
         if supersede:
-            for old in (sidecar, content.named if content.index else None, metadata):
+            receipts = binding.receipts_of(sidecar)
+            for old in (sidecar, receipts, content.named if content.index else None, metadata):
                 if old is not None and old.exists():
                     aside = _free_aside(old, content.named)
                     durable.move_aside(old, aside)

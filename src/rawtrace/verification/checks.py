@@ -1,4 +1,4 @@
-"""Steps 2, 4, 5 and 6: what holds for one manifest, be it the asset's own or an ancestor's.
+"""Steps 2, 4, 5, 6 and 9: what holds for one manifest, be it the asset's own or an ancestor's.
 
 The steps are numbered as in ``docs/spec/verification.md``. Each check yields all
 its findings, not the first. The word of the C2PA library is one piece of
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from rawtrace.report import Finding
 from rawtrace.sealing import assertions
@@ -16,6 +17,8 @@ from rawtrace.sealing.assertions import INPUTS
 from rawtrace.sealing.envelope import LibraryWord
 from rawtrace.sealing.manifest import Manifest
 from rawtrace.sealing.model import base_label
+from rawtrace.trust import lotestatus, scope
+from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.certificates import name_of
 from rawtrace.trust.status import Standing
 from rawtrace.verification.evidence import statement
@@ -117,20 +120,30 @@ def check_status(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding
         yield finding("status-not-checked", "the status was not checked: no listed authority stands behind the signer")
         return
     standing, record = verifier.statuses.standing(
-        signer.path.chain, claimed_at=signer.claimed_at, trusted_at=signer.trusted_at
+        signer.path.chain,
+        claimed_at=signer.claimed_at,
+        trusted_at=signer.stamped_at,
+        stated=signer.stated,
+        proofs=signer.proofs,
     )
-    proof = {} if record is None else {"serial": f"{record.serial:x}", "reason": record.reason, "note": record.note}
+    proof = {} if record is None else _status_evidence(record)
     when = "" if record is None else f" ({record.reason}, on {record.revoked_at:%Y-%m-%d})"
+    what, why = "the certificate", ""
+    if record is not None and record.scope is not None and signer.stated is not None:
+        what, why = record.scope.words, f", and of this seal holds: {scope.fit(record.scope, signer.stated)[1]}"
     if standing is Standing.GOOD:
         yield finding("status-good", "no status on the trust lists speaks against the certificate")
     elif standing is Standing.REVOKED_AFTER:
-        yield finding("revoked-after", f"the certificate was revoked later{when}; this seal is older", evidence=proof)
+        yield finding("revoked-after", f"{what} was revoked later{when}; this seal is older", evidence=proof)
     elif standing is Standing.REVOKED_BEFORE:
-        message = f"the certificate was already revoked when this seal was made{when}"
+        message = f"{what} was already revoked when this seal was made{when}{why}"
         yield finding("revoked-before", message, evidence=proof)
     elif standing is Standing.COMPROMISE_UNPROVEN:
-        message = f"the certificate was revoked{when}, and nothing proves that this seal is older than the doubt"
+        message = f"{what} was revoked{when}{why}, and nothing proves that this seal is older than the doubt"
         yield finding("compromise-unproven", message, evidence=proof)
+    elif standing is Standing.SCOPE_UNSTATED:
+        message = f"{what} was revoked{when}, and whether this seal is meant is open{why}"
+        yield finding("scope-unstated", message, evidence=proof)
     else:
         yield finding("status-not-checked", "no trust list at hand says whether the certificate was revoked")
     listed = signer.path.trust_list
@@ -147,8 +160,11 @@ def check_time(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding]:
     for problem in signer.time_problems:
         yield finding("time-stamp-unusable", f"a time stamp is there but proves nothing: {problem}")
     if signer.trusted_at is not None:
-        message = f"a listed time-stamping authority proves that the seal existed on {_shown(signer.trusted_at)}"
-        yield finding("time-trusted", message, evidence={"time": signer.trusted_at.isoformat()})
+        stamped = signer.trusted_at == signer.stamped_at
+        who = "a listed time-stamping authority proves" if stamped else "the witnesses of a log prove"
+        message = f"{who} that the seal existed on {_shown(signer.trusted_at)}"
+        proof = {"time": signer.trusted_at.isoformat(), "by": "time-stamp" if stamped else "log"}
+        yield finding("time-trusted", message, evidence=proof)
     elif signer.claimed_at is not None:
         yield finding(
             "no-trusted-time",
@@ -159,6 +175,29 @@ def check_time(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding]:
         yield finding("time-not-stated", "the seal does not say when it was made")
     elif signer.claimed_at > verifier.clock() + CLOCK_TOLERANCE:
         yield finding("clock-ahead", f"the seal says {_shown(signer.claimed_at)}, which has not come yet by this clock")
+
+
+def check_receipts(signer: SignerEvidence, verifier: Verifier) -> Iterator[Finding]:
+    """Step 9: does a log hold the seal, as the receipts at hand prove."""
+    yield from signer.logged
+    if signer.logged:
+        return
+    listed = signer.path.trust_list
+    if listed is None or not listed.policies or signer.manifest.is_update:
+        yield finding("receipt-none", "no receipt of a log is there, and the signer's trust list asks for none")
+    else:
+        logs = sorted({log.key.name for policy in listed.policies for log in policy.logs})
+        message = f"no receipt is there, though the trust list {listed.name} names a log: {', '.join(logs)}"
+        yield finding("receipt-missing", message)
+
+
+def _status_evidence(record: StatusRecord) -> dict[str, Any]:
+    about: dict[str, Any] = (
+        {"serial": f"{record.serial:x}"} if record.scope is None else {"scope": lotestatus.write_scope(record.scope)}
+    )
+    places = {"doubt_from": record.doubt_from, "logged": record.logged}
+    said = {name: lotestatus.write_position(place) for name, place in places.items() if place is not None}
+    return {**about, "reason": record.reason, "note": record.note, **said}
 
 
 def _check_claimed_validity(signer: SignerEvidence) -> Iterator[Finding]:

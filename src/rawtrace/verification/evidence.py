@@ -148,6 +148,8 @@ def plain(value: Any) -> Any:
 
 def _asset_of(path: Path) -> Path:
     path = binding.with_name(path)
+    if path.name.endswith(binding.RECEIPTS_SUFFIX) and not path.is_dir():
+        path = path.with_name(path.name.removesuffix(binding.RECEIPTS_SUFFIX))
     if not path.name.endswith(binding.SIDECAR_SUFFIX) or path.is_dir():
         return path
     asset = path.with_name(path.name.removesuffix(binding.SIDECAR_SUFFIX))

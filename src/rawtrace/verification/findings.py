@@ -28,6 +28,7 @@ class Step(IntEnum):
     TIME = 6
     ANCESTORS = 7
     STATEMENT = 8
+    RECEIPT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ class FindingKind:
 
 _WHOSE_SEAL = frozenset({
     "signer-unknown", "no-trust-lists", "pid-not-resolved", "signer-other-purpose", "authority-withdrawn",
-    "compromise-unproven",
-    "capture-uncertified", "statement-unbacked", "ancestor-open", "ancestors-redacted",
+    "compromise-unproven", "scope-unstated", "capture-uncertified", "statement-unbacked", "ancestor-open",
+    "ancestors-redacted",
 })  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def _kinds(*rows: FindingKind) -> dict[str, FindingKind]:
 
 
 _D, _E, _C, _P = Step.DISCOVERY, Step.ENVELOPE, Step.CONTENT, Step.CERTIFICATE
-_S, _T, _A, _M = Step.STATUS, Step.TIME, Step.ANCESTORS, Step.STATEMENT
+_S, _T, _A, _M, _R = Step.STATUS, Step.TIME, Step.ANCESTORS, Step.STATEMENT, Step.RECEIPT
 _OK, _NOTE, _NOT, _OPEN = Outcome.PASSED, Outcome.NOTE, Outcome.NOT_CHECKED, Outcome.INCONCLUSIVE
 _ALT, _REJ = Outcome.ALTERED, Outcome.REJECTED
 
@@ -235,16 +236,39 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "try again later: rawtrace trust update",
     ),
     FindingKind("trust-list-unsigned", _S, _NOTE, "a trust list bears no signature; it was accepted as it is"),
-    FindingKind("revoked-after", _S, _NOTE, "the certificate was revoked after this seal was made"),
-    FindingKind("revoked-before", _S, _REJ, "the certificate was already revoked when this seal was made"),
+    FindingKind(
+        "revoked-after",
+        _S,
+        _NOTE,
+        "the certificate, or the firmware, product or feature, was revoked after this seal was made",
+    ),
+    FindingKind(
+        "revoked-before",
+        _S,
+        _REJ,
+        "the certificate, or the firmware, product or feature, was already revoked when this seal was made",
+    ),
+    FindingKind(
+        "scope-unstated",
+        _S,
+        _OPEN,
+        "a firmware, product or feature was revoked, and the seal does not say whether it was made with it",
+        "ask the facility with which firmware and features the data was recorded",
+    ),
     FindingKind(
         "compromise-unproven",
         _S,
         _OPEN,
-        "the certificate's key was compromised, and nothing proves that this seal is older than that",
+        "the certificate's key was compromised, or a firmware or feature was at fault, and nothing proves that this "
+        "seal is older than that",
         "ask the authority what it knows about this seal",
     ),
-    FindingKind("time-trusted", _T, _OK, "a time-stamping authority on a trust list proves when the seal existed"),
+    FindingKind(
+        "time-trusted",
+        _T,
+        _OK,
+        "a time-stamping authority on a trust list, or the witnesses of a log, prove when the seal existed",
+    ),
     FindingKind(
         "no-trusted-time", _T, _NOTE, "the time of sealing is by the signer's own clock; nobody else vouches for it"
     ),
@@ -349,6 +373,46 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "ask the facility; a camera often names itself instead of the microscope",
     ),
     FindingKind("supersedes", _M, _NOTE, "this seal replaces an earlier one, because data came after it"),
+    FindingKind("receipt-good", _R, _OK, "a log on a trust list holds this seal, and its witnesses say since when"),
+    FindingKind("receipt-none", _R, _OK, "no receipt is there, and the signer's trust list names no log"),
+    FindingKind(
+        "receipt-missing",
+        _R,
+        _NOTE,
+        "the signer's trust list names a log, and no receipt shows that the log holds this seal",
+        "ask for the receipt: the file NAME.EXT.c2pa.tlog-proof that belongs beside the seal",
+    ),
+    FindingKind(
+        "receipt-unwitnessed", _R, _NOTE, "a log holds this seal, but no witness stands behind it, so no time is proven"
+    ),
+    FindingKind(
+        "receipt-unreadable",
+        _R,
+        _NOTE,
+        "a file of receipts is there but cannot be read, so it proves nothing",
+        "ask for the receipt again",
+    ),
+    FindingKind("receipt-unusable", _R, _NOTE, "a receipt is there but does not hold, so it proves nothing"),
+    FindingKind(
+        "receipt-of-another-seal",
+        _R,
+        _NOTE,
+        "a receipt is there that was given for another seal, so it proves nothing about this one",
+    ),
+    FindingKind(
+        "receipt-log-unknown",
+        _R,
+        _NOTE,
+        "a receipt is by a log that no trust list names, so it proves nothing",
+        "ask the log's operator for a trust list that names it, and add that: rawtrace trust add",
+    ),
+    FindingKind(
+        "receipt-quorum-not-met",
+        _R,
+        _NOTE,
+        "a receipt bears too few signatures of the witnesses that the trust list asks for",
+        "ask for a newer receipt, which more witnesses may have signed",
+    ),
 )
 
 

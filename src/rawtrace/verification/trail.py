@@ -22,9 +22,11 @@ from rawtrace.sealing.assertions import ACQUISITION, INPUTS, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest, Store, read_sidecar
 from rawtrace.trust.certificates import name_of, signer_kind
 from rawtrace.verification import checks
+from rawtrace.verification import receipts as receipts_of
 from rawtrace.verification.evidence import Evidence, actions, data_hashes, plain, source_types, statement
 from rawtrace.verification.findings import finding
 from rawtrace.verification.policy import Policy
+from rawtrace.verification.receipts import Receipts
 from rawtrace.verification.signer import SignerEvidence, Verifier, gather_signer
 from rawtrace.verification.statement import check_statement
 
@@ -51,7 +53,13 @@ class _Input:
 
 
 def follow(
-    evidence: Evidence, asset: ChainLink, verifier: Verifier, policy: Policy, *, originals: Sequence[Path]
+    evidence: Evidence,
+    asset: ChainLink,
+    verifier: Verifier,
+    policy: Policy,
+    *,
+    originals: Sequence[Path],
+    receipts: Receipts = receipts_of.NONE,
 ) -> Trail:
     """Check every ancestor of an asset.
 
@@ -61,11 +69,13 @@ def follow(
         The asset's own node, without parents; they are filled in here.
     originals : Sequence of Path
         Folders to look for ancestors' files in, besides the asset's own.
+    receipts : Receipts
+        Those beside the asset's seal; ancestors' own are looked for beside their files.
     """
     store = evidence.store
     if store is None:
         return Trail((), (asset,))
-    files = _Files((evidence.named.parent, *originals), store)
+    files = _Files((evidence.named.parent, *originals), store, receipts)
     findings: list[Finding] = []
     links: dict[str, ChainLink] = {asset.key: asset}
     parents: dict[str, list[str]] = {}
@@ -175,7 +185,8 @@ def _check_one(
     if parent is None:
         findings.append(_unsealed(item, file))
     else:
-        signer = gather_signer(parent, store, verifier)
+        beside = files.receipts_about(item.title) if verifier.policies else files.receipts
+        signer = gather_signer(parent, store, verifier, beside)
         seal = facts_of(signer)
         own = [
             policy.weigh(found)
@@ -185,6 +196,7 @@ def _check_one(
                 *checks.check_status(signer, verifier),
                 *checks.check_time(signer, verifier),
                 *check_statement(signer),
+                *checks.check_receipts(signer, verifier),
             )
         ]
         findings += _agreement(item, parent)
@@ -220,10 +232,11 @@ class _File:
 class _Files:
     """Where ancestors' files may lie, and the digests of those that were looked at, each made once."""
 
-    __slots__ = ("_known", "_store", "places")
+    __slots__ = ("_known", "_store", "places", "receipts")
 
-    def __init__(self, places: Sequence[Path], store: Store) -> None:
+    def __init__(self, places: Sequence[Path], store: Store, receipts: Receipts) -> None:
         self.places = places
+        self.receipts = receipts
         self._store = store
         self._known: dict[Path, str] = {}
 
@@ -233,6 +246,15 @@ class _Files:
             self._known[path] = binding.bind_file(path).sha256.hex()
         return self._known[path]
 
+    def receipts_about(self, title: str) -> Receipts:
+        """Return the receipts at hand, with those that lie beside an ancestor's own seal."""
+        found = self.receipts
+        if _is_plain_name(title):
+            for place in self.places:
+                for seal in (binding.sidecar_of(place / title), place / title):
+                    found = found.with_more(receipts_of.read_beside(seal))
+        return found
+
     def bound_of(self, parent: Manifest | None) -> Manifest | None:
         """Return the manifest that binds an ancestor's bytes: its own or, for an update, the one it updates."""
         return replace(self._store, active=parent.label).bound_manifest() if parent is not None else None
@@ -241,7 +263,7 @@ class _Files:
 def _find_file(item: _Input, parent: Manifest | None, files: _Files) -> _File | None:
     """Look for an ancestor's file by its name; a name from a seal never leads out of a folder."""
     name = item.title
-    if not name or PurePath(name).name != name or "\\" in name or "\0" in name or ":" in name or name in {".", ".."}:
+    if not _is_plain_name(name):
         return None
     best: _File | None = None
     for place in files.places:
@@ -257,6 +279,11 @@ def _find_file(item: _Input, parent: Manifest | None, files: _Files) -> _File | 
         if best is None or found.sealed_alike:
             best = found
     return best
+
+
+def _is_plain_name(name: str) -> bool:
+    odd = "\\" in name or "\0" in name or ":" in name or name in {".", ".."}
+    return bool(name) and PurePath(name).name == name and not odd
 
 
 def _compare(candidate: Path, item: _Input, parent: Manifest | None, files: _Files) -> _File | None:

@@ -12,7 +12,7 @@ from rawtrace.progress import SILENT, Counting, Progress
 from rawtrace.report import ChainLink, Finding, Report, Verdict, verdict_of
 from rawtrace.sealing import envelope
 from rawtrace.trust.anchors import TrustList
-from rawtrace.verification import checks, trail
+from rawtrace.verification import checks, receipts, trail
 from rawtrace.verification.content import check_content
 from rawtrace.verification.evidence import Evidence, discover
 from rawtrace.verification.policy import DEFAULT, Policy
@@ -82,13 +82,16 @@ def verify_with(
     seal = None
     chain: tuple[ChainLink, ...] = ()
     if evidence.store is not None and evidence.active is not None:
-        signer = gather_signer(evidence.active, evidence.store, verifier)
+        found = receipts.read_beside(evidence.seal_path) if evidence.seal_path is not None else receipts.NONE
+        signer = gather_signer(evidence.active, evidence.store, verifier, found)
         findings += checks.check_envelope(evidence.active, _library_word(evidence), asked=True)
         findings += check_content(evidence, progress=read)
         findings += checks.check_certificate(signer, verifier)
         findings += checks.check_status(signer, verifier)
         findings += checks.check_time(signer, verifier)
         findings += check_statement(signer)
+        findings += receipts.about_file(found, evidence.store)
+        findings += checks.check_receipts(signer, verifier)
         findings = [policy.weigh(finding) for finding in findings]
         seal = trail.facts_of(signer)
         asset = ChainLink(
@@ -97,8 +100,8 @@ def verify_with(
         bound = evidence.store.bound_manifest()
         if bound is not None and bound is not evidence.active:
             # An update adds a signature and a time; who and what recorded the data stands in the seal that it updates.
-            seal = trail.facts_of(gather_signer(bound, evidence.store, verifier))
-        followed = trail.follow(evidence, asset, verifier, policy, originals=originals)
+            seal = trail.facts_of(gather_signer(bound, evidence.store, verifier, found))
+        followed = trail.follow(evidence, asset, verifier, policy, originals=originals, receipts=found)
         findings += followed.findings
         chain = followed.chain
     findings.sort(key=lambda finding: finding.step)

@@ -146,7 +146,7 @@ def test_readers_that_disagree(
     assert "envelope-sound" not in ids(report)
 
 
-@pytest.mark.parametrize(("version", "told"), [(1, False), (2, True), ("2", False), (None, False), (2.0, False)])
+@pytest.mark.parametrize(("version", "told"), [(2, False), (3, True), ("3", False), (None, False), (3.0, False)])
 def test_a_newer_statement_is_told(
     tmp_path: Path, forger: Any, instrument: Identity, trust_lists: Lists, version: Any, told: bool
 ) -> None:
@@ -292,6 +292,7 @@ def test_good_evidence_passes_every_step(sealed: Path, trust_lists: Lists) -> No
         "status-good",
         "ancestors-none",
         "statement-fits",
+        "receipt-none",
     }
     assert ids(report) - passed == {"software-key", "no-trusted-time", "capture-manual"}
     assert [one.step for one in report.findings] == sorted(one.step for one in report.findings)

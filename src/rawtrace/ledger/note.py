@@ -84,11 +84,6 @@ class VerifierKey:
             raise ReceiptError(msg)
         return key
 
-    @classmethod
-    def of(cls, signer: NoteSigner) -> VerifierKey:
-        """Return the public half of a signer."""
-        return cls(signer.name, signer.kind, signer.public)
-
     def verify(self, text: str, signature: bytes) -> int | None:
         """Check one signature (the bytes after the key id) over a note's text.
 
@@ -138,12 +133,12 @@ class NoteSigner:
     kind: int = ED25519
 
     def __post_init__(self) -> None:
-        VerifierKey.of(self)
+        VerifierKey(self.name, self.kind, self.public)
 
     @property
     def key(self) -> VerifierKey:
         """The public half."""
-        return VerifierKey.of(self)
+        return VerifierKey(self.name, self.kind, self.public)
 
     def signature(self, text: str, *, time_s: int | None = None) -> NoteSignature:
         """Sign a note's text; a cosigner states ``time_s`` (POSIX seconds, more than 0) with it."""

@@ -50,7 +50,7 @@ class Postgres:
 
     def __init__(self, programs: Path, *, durable: bool = False) -> None:
         # Not pytest's folder: another account could not reach it, and a socket's path may have 107 bytes at most.
-        self._folder = Path(tempfile.mkdtemp(prefix="rawtrace-pg-", dir="/tmp"))  # noqa: S108
+        self._folder = Path(tempfile.mkdtemp(prefix="rawtrace-pg-", dir="/tmp"))
         self._numbers = itertools.count(1)
         self._account = _unprivileged()
         if "user" in self._account:

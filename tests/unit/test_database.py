@@ -33,9 +33,13 @@ def test_address_of_another_kind_is_refused(address: str) -> None:
 
 
 def test_what_raises_leaves_nothing(things: Database) -> None:
-    with pytest.raises(RuntimeError), things.write() as connection:
-        connection.execute(sa.insert(THINGS).values(name="a", n=1))
-        raise RuntimeError
+    def fail() -> None:
+        with things.write() as connection:
+            connection.execute(sa.insert(THINGS).values(name="a", n=1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert rows(things) == []
 
 

@@ -196,7 +196,9 @@ class _Walk:
         first = position << (8 * one.level)
         if one.stored and one.level == 0:
             path = entries_path(one.number, width_at(0, one.number, self._size))
-            return Fault(kind="entry", index=first, where=path, message=f"entry {first} was changed: its hash is another")
+            return Fault(
+                kind="entry", index=first, where=path, message=f"entry {first} was changed: its hash is another"
+            )
         if one.stored:
             last = min(self._size, (position + 1) << (8 * one.level)) - 1
             path = tile_path(one.level - 1, position)

@@ -69,7 +69,9 @@ class Guard:
         found = [one for one in (self._parse(data[:_SLOT]), self._parse(data[_SLOT:])) if one]
         if not found:
             msg = f"{self._path} is damaged, or guards another log"
-            raise LedgerError(msg, hint="ask the log's witnesses and mirrors for its newest checkpoint before you go on")
+            raise LedgerError(
+                msg, hint="ask the log's witnesses and mirrors for its newest checkpoint before you go on"
+            )
         return max(found, key=lambda one: one.size)
 
     def create(self, signed: Signed) -> None:
@@ -95,7 +97,9 @@ class Guard:
                 slots = [self._parse(stream.read(_SLOT) or b""), self._parse(stream.read(_SLOT) or b"")]
                 for known in slots:
                     if known is not None and known.size == signed.size and known.root != signed.root:
-                        msg = f"another tree of {signed.size} entries was signed before; a log that signs both is forked"
+                        msg = (
+                            f"another tree of {signed.size} entries was signed before; a log that signs both is forked"
+                        )
                         raise LedgerError(msg, hint=f"two databases use the guard {self._path}; stop one of them")
                 sizes = [-1 if one is None else one.size for one in slots]
                 largest = slots[sizes.index(max(sizes))]

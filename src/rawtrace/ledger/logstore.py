@@ -65,6 +65,28 @@ TABLES = (STATES, TILES, BUNDLES, RECORDS)
 
 TileKey = tuple[int, int]
 
+# Written once: building a statement costs as much as running it, and a batch runs a dozen.
+_SELECT_STATE = sa.select(
+    STATES.c.size, STATES.c.root, STATES.c.signed, STATES.c.published_size, STATES.c.checkpoint
+).where(STATES.c.origin == sa.bindparam("of"))
+_SELECT_TILES = sa.select(TILES.c.level, TILES.c.number, TILES.c.data).where(
+    TILES.c.origin == sa.bindparam("of"),
+    TILES.c.level.in_(sa.bindparam("levels", expanding=True)),
+    TILES.c.number.in_(sa.bindparam("numbers", expanding=True)),
+)
+_SELECT_BUNDLES = sa.select(BUNDLES.c.number, BUNDLES.c.data).where(
+    BUNDLES.c.origin == sa.bindparam("of"), BUNDLES.c.number.in_(sa.bindparam("numbers", expanding=True))
+)
+_ADVANCE = (
+    sa.update(STATES)
+    .where(
+        STATES.c.origin == sa.bindparam("of"),
+        STATES.c.size == sa.bindparam("old_size"),
+        STATES.c.root == sa.bindparam("old_root"),
+    )
+    .values({name: sa.bindparam(f"new_{name}") for name in ("size", "root", "signed", "published_size", "checkpoint")})
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
@@ -129,11 +151,7 @@ class LogStore:
 
     def state(self, connection: sa.Connection) -> State | None:
         """Return how far the log has come, or ``None`` where there is none."""
-        row = connection.execute(
-            sa.select(
-                STATES.c.size, STATES.c.root, STATES.c.signed, STATES.c.published_size, STATES.c.checkpoint
-            ).where(STATES.c.origin == self.origin)
-        ).first()
+        row = connection.execute(_SELECT_STATE, {"of": self.origin}).first()
         if row is None:
             return None
         return State(
@@ -150,26 +168,16 @@ class LogStore:
 
     def tiles(self, connection: sa.Connection, keys: Iterable[TileKey]) -> dict[TileKey, bytes]:
         """Return those of some tiles, named by level and number, that are stored."""
-        by_level: dict[int, list[int]] = {}
-        for level, number in keys:
-            by_level.setdefault(level, []).append(number)
-        if not by_level:
+        wanted = set(keys)
+        if not wanted:
             return {}
-        wanted = sa.or_(
-            *(sa.and_(TILES.c.level == level, TILES.c.number.in_(numbers)) for level, numbers in by_level.items())
-        )
-        rows = connection.execute(
-            sa.select(TILES.c.level, TILES.c.number, TILES.c.data).where(TILES.c.origin == self.origin, wanted)
-        )
-        return {(level, number): bytes(data) for level, number, data in rows}
+        levels, numbers = sorted({level for level, _ in wanted}), sorted({number for _, number in wanted})
+        rows = connection.execute(_SELECT_TILES, {"of": self.origin, "levels": levels, "numbers": numbers})
+        return {(level, number): bytes(data) for level, number, data in rows if (level, number) in wanted}
 
     def bundles(self, connection: sa.Connection, numbers: Iterable[int]) -> dict[int, bytes]:
         """Return those of some bundles that are stored."""
-        rows = connection.execute(
-            sa.select(BUNDLES.c.number, BUNDLES.c.data).where(
-                BUNDLES.c.origin == self.origin, BUNDLES.c.number.in_(list(numbers))
-            )
-        )
+        rows = connection.execute(_SELECT_BUNDLES, {"of": self.origin, "numbers": list(numbers)})
         return {number: bytes(data) for number, data in rows}
 
     def read(self, path: str, *, size: int) -> bytes | None:
@@ -249,17 +257,8 @@ class LogStore:
         LedgerError
             The database is not at ``old`` any more.
         """
-        done = connection.execute(
-            sa.update(STATES)
-            .where(STATES.c.origin == self.origin, STATES.c.size == old.size, STATES.c.root == old.root)
-            .values(
-                size=new.size,
-                root=new.root,
-                signed=new.signed,
-                published_size=new.published_size,
-                checkpoint=new.checkpoint,
-            )
-        )
+        values = {f"new_{name}": getattr(new, name) for name in State.__dataclass_fields__}
+        done = connection.execute(_ADVANCE, {"of": self.origin, "old_size": old.size, "old_root": old.root, **values})
         if done.rowcount != 1:
             msg = f"somebody else appends to the log {self.origin} at the same time"
             raise LedgerError(msg, hint="let one process write a log")
@@ -316,10 +315,10 @@ class LogStore:
                     self._differs(f"the entries from {number * WIDTH} and their hashes")
                 said += held
             for (level, number), data in tiles.items():
-                parent, place = tiles.get((level + 1, number // WIDTH)), number % WIDTH * HASH
-                if len(data) == WIDTH * HASH and (level + 1, number // WIDTH) in keys:
-                    if parent is None or parent[place : place + HASH] != full_tile_root(data):
-                        self._differs(f"tile {number} of level {level} and the one above it")
+                above, place = (level + 1, number // WIDTH), number % WIDTH * HASH
+                whole = len(data) == WIDTH * HASH and above in keys
+                if whole and tiles[above][place : place + HASH] != full_tile_root(data):
+                    self._differs(f"tile {number} of level {level} and the one above it")
             if said[-len(entries) :] != list(entries):
                 self._differs("the entries that were written and those that are read back")
             if edge_root(old.size, tiles) != old.root:

@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hmac
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -44,6 +45,10 @@ from rawtrace.ledger.prover import Prover
 from rawtrace.ledger.tiles import WIDTH, decode_bundle, entries_path, width_at
 from rawtrace.progress import SILENT, Progress
 
+_SELECT_PLACES = sa.select(RECORDS.c.lookup, RECORDS.c.position).where(
+    RECORDS.c.lookup.in_(sa.bindparam("lookups", expanding=True))
+)
+_INSERT_RECORDS = sa.insert(RECORDS)
 _LOOKUP = 16
 _QUERY = 500
 _RETRY_S = 1.0
@@ -62,12 +67,30 @@ class Submission:
         Who answers for it, and the id of the key that signed what it is about; see ``entry.Entry``.
     record : bytes
         Canonical JSON, at most 60,000 bytes.
+    canonical : bool
+        Whether ``of`` has made the record, so that nobody need look again.
     """
 
     kind: str
     issuer: str
     key: str
     record: bytes
+    canonical: bool = dataclasses.field(default=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, kind: str, content: Mapping[str, Any], *, issuer: str, key: str) -> Submission:
+        """Make a record of ``content``, with ``kind`` and ``v`` added.
+
+        Raises
+        ------
+        ReceiptError
+            It cannot be written as JSON, or is longer than 60,000 bytes.
+        """
+        record = entry.canonical({**content, "kind": kind, "v": entry.VERSION})
+        if len(record) > entry.MAX_RECORD:
+            msg = f"a record of {len(record)} bytes; a log takes at most {entry.MAX_RECORD}"
+            raise ReceiptError(msg)
+        return cls(kind=kind, issuer=issuer, key=key, record=record, canonical=True)
 
 
 class Accepted:
@@ -421,19 +444,13 @@ class Log:
     # --- submitting
 
     def _prepare(self, submission: Submission, group: _Group) -> _Waiting:
-        if entry.record_kind(submission.record) != submission.kind:
+        if not submission.canonical and entry.record_kind(submission.record) != submission.kind:
             msg = f"the record does not say that it is of the kind {submission.kind}"
             raise ReceiptError(msg)
         salt = os.urandom(entry.SALT)
-        made = entry.Entry(
-            kind=submission.kind,
-            issuer=submission.issuer,
-            key=submission.key,
-            commitment=entry.commitment(salt, submission.record),
-        )
-        return _Waiting(
-            submission.kind, self._lookup(submission.record), made.encode(), salt, submission.record, group
-        )
+        commitment = entry.commitment(salt, submission.record)
+        made = commitment.join(_entry_around(submission.kind, submission.issuer, submission.key)).encode()
+        return _Waiting(submission.kind, self._lookup(submission.record), made, salt, submission.record, group)
 
     def _lookup(self, record: bytes) -> bytes:
         return hmac.digest(self._secret, record, "sha256")[:_LOOKUP]
@@ -505,7 +522,7 @@ class Log:
         grown = self.store.integrate(connection, state, [one.entry for one in new])
         added = _stamp(self._now())
         connection.execute(
-            sa.insert(RECORDS),
+            _INSERT_RECORDS,
             [
                 {
                     "origin": self.origin,
@@ -529,11 +546,7 @@ class Log:
     def _places(self, connection: sa.Connection, lookups: Sequence[bytes]) -> dict[bytes, int]:
         places: dict[bytes, int] = {}
         for start in range(0, len(lookups), _QUERY):
-            rows = connection.execute(
-                sa.select(RECORDS.c.lookup, RECORDS.c.position).where(
-                    RECORDS.c.lookup.in_(lookups[start : start + _QUERY])
-                )
-            )
+            rows = connection.execute(_SELECT_PLACES, {"lookups": lookups[start : start + _QUERY]})
             places |= {bytes(lookup): position for lookup, position in rows}
         return places
 
@@ -622,6 +635,16 @@ class Log:
         for group in {id(one.group): one.group for one in failed}.values():
             with contextlib.suppress(InvalidStateError):
                 group.future.set_exception(error)
+
+
+@functools.lru_cache(maxsize=1024)
+def _entry_around(kind: str, issuer: str, key: str) -> tuple[str, str]:
+    """Return what stands before and after the commitment in an entry: checked and written once, for it is always so."""
+    blank = "0" * 64
+    before, after = (
+        entry.Entry(kind=kind, issuer=issuer, key=key, commitment=blank).encode().decode().split(f'"{blank}"', 1)
+    )
+    return f'{before}"', f'"{after}'
 
 
 def check_note(state: State, signer: NoteSigner) -> None:

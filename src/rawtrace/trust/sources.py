@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.trustlist import MAX_SIGNED_BYTES, read_list
 
 BUNDLE_SCHEMA = "urn:rawtrace:schema:trust-bundle:1"
+#: With federations beside the lists: a reader that passed these over would come to another verdict.
+FEDERATED_BUNDLE_SCHEMA = "urn:rawtrace:schema:trust-bundle:2"
 AUTHORITY_LIST = "trust-list.jws"
 MAX_BUNDLE_BYTES = 4 * MAX_SIGNED_BYTES
 MAX_LISTS = 1000
@@ -42,12 +44,15 @@ class Carried:
         The path to read it from again.
     added : str
         When the store took it up, ISO 8601; empty elsewhere.
+    federated : bool
+        A bundle's federation vouches for it, so it is nothing to take up by itself.
     """
 
     trust_list: TrustList
     raw: bytes
     origin: str
     added: str = ""
+    federated: bool = False
 
 
 #: Fetches the signed lists at an address (``trust.online``); without one nothing is asked of the network.
@@ -139,8 +144,8 @@ def newest(lists: Iterable[TrustList]) -> tuple[TrustList, ...]:
     return tuple(kept.values())
 
 
-def write_bundle(carried: Sequence[Carried]) -> bytes:
-    """Write lists as a bundle, each byte for byte as it was read."""
+def write_bundle(carried: Sequence[Carried], *, federations: Sequence[Mapping[str, Any]] = ()) -> bytes:
+    """Write lists as a bundle, each byte for byte as it was read; ``federationbundle`` makes ``federations``."""
     entries = [
         {
             "name": one.trust_list.name,
@@ -152,6 +157,9 @@ def write_bundle(carried: Sequence[Carried]) -> bytes:
         }
         for one in carried
     ]
+    if federations:
+        document = {"schema": FEDERATED_BUNDLE_SCHEMA, "lists": entries, "federations": list(federations)}
+        return strictjson.dumps(document)
     return strictjson.dumps({"schema": BUNDLE_SCHEMA, "lists": entries})
 
 
@@ -162,9 +170,11 @@ def read_bundle(document: dict[str, Any], *, what: str, require_signature: bool)
     ------
     TrustListError
     """
-    entries = document.get("lists")
-    if document.get("schema") != BUNDLE_SCHEMA or not isinstance(entries, list) or not 1 <= len(entries) <= MAX_LISTS:
-        msg = f"{what} is no bundle of 1 to {MAX_LISTS} trust lists of the form {BUNDLE_SCHEMA}"
+    entries, schema = document.get("lists"), document.get("schema")
+    least = 0 if schema == FEDERATED_BUNDLE_SCHEMA else 1
+    known = schema in {BUNDLE_SCHEMA, FEDERATED_BUNDLE_SCHEMA}
+    if not known or not isinstance(entries, list) or not least <= len(entries) <= MAX_LISTS:
+        msg = f"{what} is no bundle of {least} to {MAX_LISTS} trust lists of the form {BUNDLE_SCHEMA}"
         raise TrustListError(msg)
     return tuple(
         _read_entry(entry, what=f"{what}, list {number}", require_signature=require_signature)
@@ -180,7 +190,10 @@ def read_stored(path: Path) -> Carried:
     TrustListError
     """
     document = _bundle_document(read_bounded(path), str(path))
-    inside = () if document is None else read_bundle(document, what=str(path), require_signature=False)
+    if document is None or document.get("schema") != BUNDLE_SCHEMA:
+        inside: tuple[Carried, ...] = ()
+    else:
+        inside = read_bundle(document, what=str(path), require_signature=False)
     if len(inside) != 1:
         msg = f"{path} is not a bundle of one list"
         raise TrustListError(msg)
@@ -213,7 +226,19 @@ def _read_entry(entry: object, *, what: str, require_signature: bool) -> Carried
 
 def _read_file(path: Path, *, require_signature: bool) -> tuple[Carried, ...]:
     data = read_bounded(path)
-    return read_bytes(data, what=str(path), origin=str(path.absolute()), require_signature=require_signature)
+    origin = str(path.absolute())
+    found = read_bytes(data, what=str(path), origin=origin, require_signature=require_signature)
+    if FEDERATED_BUNDLE_SCHEMA.encode() not in data:
+        return found
+    # Only for a file that was named: whoever carried it here vouches for its first root.
+    from rawtrace.trust import federationbundle
+
+    document = _bundle_document(data, str(path))
+    entries = federationbundle.entries_of(document, what=str(path)) if document is not None else ()
+    return found + tuple(
+        Carried(trust_list=one, raw=b"", origin=origin, federated=True)
+        for one in federationbundle.lists_in(entries, place=str(path))
+    )
 
 
 def read_bytes(data: bytes, *, what: str, origin: str, require_signature: bool) -> tuple[Carried, ...]:
@@ -262,7 +287,9 @@ def read_bounded(path: Path) -> bytes:
 
 def _bundle_document(data: bytes, what: str) -> dict[str, Any] | None:
     # A list begins with its LoTE; only a bundle names its schema, so most files are parsed once.
-    if data.lstrip()[:1] != b"{" or BUNDLE_SCHEMA.encode() not in data:
+    if data.lstrip()[:1] != b"{" or not any(
+        schema.encode() in data for schema in (BUNDLE_SCHEMA, FEDERATED_BUNDLE_SCHEMA)
+    ):
         return None
     try:
         document = strictjson.loads(data.decode(), what=what, max_bytes=MAX_BUNDLE_BYTES)

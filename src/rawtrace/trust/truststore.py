@@ -16,14 +16,14 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from rawtrace import config, durable
-from rawtrace.errors import Error, InputNotFoundError, TrustListError, from_os_error
-from rawtrace.trust import sources
+from rawtrace.errors import Error, InputNotFoundError, TrustListError, UsageError, from_os_error
+from rawtrace.trust import federationbundle, federationstate, sources
 from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.sources import Carried, Fetch
 
@@ -82,7 +82,8 @@ def load_trust(
     ----------
     paths : str, Path or Sequence of them
         Each an authority's folder, a list, a folder of lists or a bundle; with
-        none, the user's trust store. Of several issues of one list, the newest counts.
+        none, the user's trust store and the federations that were joined. Of
+        several issues of one list, the newest counts.
     require_signature : bool
         Refuse unsigned lists too; else whoever names one vouches for it, and its
         ``signer_sha256`` stays empty.
@@ -106,7 +107,16 @@ def load_trust(
     for entry in entries:
         if entry.carried is None:
             raise TrustListError(entry.problem, hint="remove it with rawtrace trust remove, then add the list again")
-    return sources.newest(entry.carried.trust_list for entry in entries if entry.carried)
+    through = federationstate.lists()
+    own = [entry.carried.trust_list for entry in entries if entry.carried]
+    return tuple(_with_logs(one, through) for one in sources.newest([*through, *own]))
+
+
+def _with_logs(one: TrustList, through: Sequence[TrustList]) -> TrustList:
+    """Return a list that is newer than its federation's issue with the logs that the federation names."""
+    same = [other for other in through if other is not one and entry_id(other) == entry_id(one)]
+    more = [policy for other in same for policy in other.policies if policy not in one.policies]
+    return replace(one, policies=(*one.policies, *more)) if more else one
 
 
 def _held_issues(found: Sequence[Carried]) -> list[TrustList]:
@@ -162,6 +172,10 @@ def add(
     """
     added = (now or datetime.now(UTC)).isoformat(timespec="seconds")
     gathered = [one for path in paths for one in sources.gather(path, require_signature=not unsigned, fetch=fetch)]
+    if any(one.federated for one in gathered):
+        msg = "the bundle carries a federation, which is taken up with its root, not list by list"
+        hint = "rawtrace trust update --from BUNDLE, or the first time: rawtrace trust add ROOT.json --from BUNDLE"
+        raise UsageError(msg, hint=hint)
     sources.newest(one.trust_list for one in gathered)
     held = {entry.id: entry for entry in listed()}
     changes: dict[str, tuple[Change, Carried]] = {}
@@ -194,7 +208,9 @@ def update(*, fetch: Fetch | None = None) -> tuple[Change, ...]:
 
 
 def export(out: Path) -> tuple[TrustList, ...]:
-    """Write all lists of the store to one bundle file, which must not exist yet.
+    """Write all lists of the store, and the federations that were joined, to one bundle file.
+
+    The file must not exist yet. What is returned is the lists, without those of federations.
 
     Raises
     ------
@@ -204,11 +220,13 @@ def export(out: Path) -> tuple[TrustList, ...]:
     """
     entries = listed()
     unreadable = [entry for entry in entries if entry.carried is None]
-    if unreadable or not entries:
+    joined = bool(federationstate.names())
+    if unreadable or not (entries or joined):
         msg = unreadable[0].problem if unreadable else "the trust store is empty, so there is nothing to export"
         raise TrustListError(msg, hint="add a list with rawtrace trust add" if not unreadable else "")
     carried = [entry.carried for entry in entries if entry.carried]
-    durable.write_new(out, sources.write_bundle(carried))
+    federations = federationbundle.export_entries() if joined else ()
+    durable.write_new(out, sources.write_bundle(carried, federations=federations))
     return tuple(one.trust_list for one in carried)
 
 
@@ -258,7 +276,7 @@ def _update(entry: Entry, fetch: Fetch | None) -> Change:
     except Error as error:
         return Change(id=entry.id, name=name, outcome=Outcome.UNREACHABLE, message=error.message, trust_list=held)
     try:
-        same = [one for one in gathered if entry_id(one.trust_list) == entry.id]
+        same = [one for one in gathered if entry_id(one.trust_list) == entry.id and not one.federated]
         if not same:
             msg = f"{old.origin} no longer holds “{name}” by the operator it was accepted from"
             raise TrustListError(msg)

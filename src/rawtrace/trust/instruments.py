@@ -203,6 +203,11 @@ def _is_unseen(character: str) -> bool:
     return unicodedata.category(character) in _UNSEEN or character in _TURNING
 
 
+def _flag(value: Any, field: str) -> Iterator[str]:
+    if not isinstance(value, bool):
+        yield f"{field}: expected true or false"
+
+
 def _one_of(value: Any, field: str, *, words: tuple[str, ...]) -> Iterator[str]:
     if value not in words:
         yield f"{field}: expected {'one of ' if len(words) > 1 else ''}{', '.join(words)}"
@@ -339,5 +344,6 @@ _OPTIONAL: Mapping[str, _Check] = {
             optional={"alternateIdentifierName": _text},
         ),
     ),
-    "rawtrace": partial(_object, required={}, optional={"location": _text}),
+    # Whether the owner's contact may be shown to everybody; without a word, it is for operators only.
+    "rawtrace": partial(_object, required={}, optional={"location": _text, "contactPublic": _flag}),
 }

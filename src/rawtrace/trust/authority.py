@@ -196,6 +196,16 @@ def issue(
     return (leaf, authority.certificate)
 
 
+def check_issue(
+    folder: Path, request: Request, *, renews: x509.Certificate | None = None, now: datetime | None = None
+) -> None:
+    """Raise what ``issue`` would raise for this request; nothing is issued and no key is opened."""
+    authority = open_authority(folder)
+    instruments.check_record(request.record, request.kind)
+    _check_request(authority, request)
+    _check_one_instrument(authority, request, renews, _at(now))
+
+
 def _at(now: datetime | None) -> datetime:
     return (now or datetime.now(UTC)).astimezone(UTC).replace(microsecond=0)
 

@@ -28,6 +28,7 @@ from rawtrace.trust.pkcs11 import TokenOptions
 from rawtrace.trust.signer import (
     CERTIFICATE_FILE,
     NEXT,
+    ORIGIN_FILE,
     RECORD_FILES,
     Identity,
     check_current,
@@ -39,9 +40,12 @@ __all__ = [
     "Identity",
     "check_current",
     "create_identity",
+    "finish_renewal",
     "install_certificate",
     "load_identity",
+    "put_in_place",
     "renew_identity",
+    "token_of",
 ]
 
 _PAST = "past"
@@ -116,7 +120,7 @@ def renew_identity(
     ------
     CertificateError, KeyUnavailableError, IdentityRecordError
     """
-    _finish_renewal(folder)
+    finish_renewal(folder)
     old = load_identity(folder)
     if authority is None and old.kind is not SignerKind.SELF:
         msg = f"{folder} is certified as {old.kind}; expected an authority to renew it"
@@ -127,7 +131,7 @@ def renew_identity(
     try:
         staged.mkdir(mode=0o700)
         with contextlib.ExitStack() as stack:
-            making = staging.new_key(staged, old.key.algorithm, _token_of(folder)) if new_key else None
+            making = staging.new_key(staged, old.key.algorithm, token_of(folder)) if new_key else None
             key = stack.enter_context(making) if making is not None else old.key
             durable.write_new(staged / RECORD_FILES[old.role], instruments.record_bytes(record))
             chain = _certify(old.role, record, key, authority, now, renews=old.leaf)
@@ -139,7 +143,7 @@ def renew_identity(
     finally:
         shutil.rmtree(staged, ignore_errors=True)
     durable.sync_folder(folder)
-    _finish_renewal(folder)
+    finish_renewal(folder)
     return load_identity(folder)
 
 
@@ -158,7 +162,7 @@ def install_certificate(folder: Path, pem: bytes, *, what: str) -> Identity:
     CertificateError
         It is for another key, PID, record or kind of signer.
     """
-    _finish_renewal(folder)
+    finish_renewal(folder)
     old = load_identity(folder)
     chain = certificates.read_pem(pem, what=what)
     fits = {
@@ -173,18 +177,34 @@ def install_certificate(folder: Path, pem: bytes, *, what: str) -> Identity:
     if wrong:
         msg = f"{what} is not the certificate that {folder} asked for: it differs in {', '.join(wrong)}"
         raise CertificateError(msg, hint="make a new request, and install what the authority makes of it")
+    put_in_place(folder, {CERTIFICATE_FILE: certificates.to_pem(chain)}, old=old)
+    return load_identity(folder)
+
+
+def put_in_place(folder: Path, files: Mapping[str, bytes], *, old: Identity | None) -> None:
+    """Put new files of an identity in place of the old ones: all of them, however often it is interrupted.
+
+    Parameters
+    ----------
+    files : Mapping[str, bytes]
+        By the names that ``signer`` tells; a key is written with mode 0600.
+    old : Identity or None
+        What is kept in ``past/``.
+    """
     staged = _staged(folder)
     try:
         staged.mkdir(mode=0o700)
-        durable.write_new(staged / CERTIFICATE_FILE, certificates.to_pem(chain))
-        _keep(folder, old)
+        for name, data in files.items():
+            durable.write_new(staged / name, data, mode=0o600 if name in {KEY_FILE, KEY_POINTER} else 0o644)
+        if old is not None:
+            _keep(folder, old)
         staged.rename(folder / NEXT)
     except OSError as error:
         raise from_os_error(error, f"writing {folder}") from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-    _finish_renewal(folder)
-    return load_identity(folder)
+    durable.sync_folder(folder)
+    finish_renewal(folder)
 
 
 def _staged(folder: Path) -> Path:
@@ -216,7 +236,7 @@ def _certify(
     return (certificate,)
 
 
-def _token_of(folder: Path) -> TokenOptions | None:
+def token_of(folder: Path) -> TokenOptions | None:
     """Return which token the folder's key is in; ``None`` for a key in a file."""
     path = folder / KEY_POINTER
     data = durable.read_bounded(path, limit=_MAX_POINTER_BYTES)
@@ -236,12 +256,17 @@ def _keep(folder: Path, old: Identity) -> None:
             continue  # an earlier renewal came this far
 
 
-def _finish_renewal(folder: Path) -> None:
-    """Move what a renewal made ready into its place; does nothing where there is none."""
+def finish_renewal(folder: Path) -> None:
+    """Move what a renewal made ready into its place, the certificate last; does nothing where there is none.
+
+    Raises
+    ------
+    UnwritableError
+    """
     staged = folder / NEXT
     if not staged.is_dir():
         return
-    names = (KEY_FILE, KEY_POINTER, *RECORD_FILES.values(), CERTIFICATE_FILE)
+    names = (KEY_FILE, KEY_POINTER, ORIGIN_FILE, *RECORD_FILES.values(), CERTIFICATE_FILE)
     try:
         for name in names:
             if (staged / name).exists():

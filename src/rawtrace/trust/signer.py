@@ -5,6 +5,7 @@
     instrument.json | workstation.json | repository.json   the PIDINST record
     certificate.pem   its certificate, then the authority's    past/   earlier certificates and records
     key.json          where the key is                         key.pem the key (absent where a token has it)
+    identity.json     the authority it is renewed by, where that is at an address
 
 The folder has mode 0700 and belongs to the account that seals. ``identity``
 makes such folders and renews them. Without an authority the certificate says
@@ -35,6 +36,10 @@ RECORD_FILES: Mapping[SignerKind, str] = {
     SignerKind.WORKSTATION: "workstation.json",
     SignerKind.REPOSITORY: "repository.json",
 }
+#: Which authority at which address certified it; absent where the authority is a folder.
+ORIGIN_FILE = "identity.json"
+#: A certificate that was asked for at an address and has not come yet.
+PENDING = "pending"
 #: What a renewal made ready and has not moved into its place yet.
 NEXT = "next"
 
@@ -133,6 +138,9 @@ def _role(folder: Path) -> SignerKind:
         msg = f"there is no identity at {folder}; expected the folder of an instrument or a workstation"
         raise InputNotFoundError(msg, hint="make one: rawtrace instrument new DIR, or rawtrace workstation new DIR")
     found = [kind for kind, name in RECORD_FILES.items() if (folder / name).is_file()]
+    if not found and (folder / PENDING).is_dir():
+        msg = f"{folder} waits for its certificate, which was asked for and has not come yet"
+        raise CertificateError(msg, hint="run the command that made it again; it asks with the same key")
     if not found:
         msg = f"{folder} is not an identity: it holds none of {', '.join(RECORD_FILES.values())}"
         raise InputNotFoundError(msg, hint="name the folder that `instrument new` or `workstation new` made")

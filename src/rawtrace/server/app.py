@@ -35,6 +35,8 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/tokens", handler="api.access:new_token", roles=(Role.OPERATOR,)),
     Route(method="DELETE", path="/tokens/{token_id}", handler="api.access:withdraw_token", roles=(Role.OPERATOR,)),
     Route(method="GET", path="/audit", handler="api.access:audit", roles=(Role.AUDITOR,)),
+    # --- handles
+    Route(method="GET", path="/api/handles/{prefix}/{suffix:path}", handler="api.handles:resolve", roles=_EVERYBODY),
 )
 
 

@@ -37,16 +37,13 @@ from rawtrace.trust.handles.cache import default_cache
 from rawtrace.trust.handles.names import Handle, handle_of, upper
 from rawtrace.trust.handles.resolve import Hop, Record, Resolver
 from rawtrace.trust.handles.roots import read_roots
+from rawtrace.trust.handles.values import INSTRUMENT_CERTIFICATE, OPERATOR
 from rawtrace.trust.online import Address
 from rawtrace.trust.path import read_chain
 from rawtrace.verification.evidence import discover
 from rawtrace.verification.findings import finding
 from rawtrace.verification.signer import Verifier
 
-#: Handle value of a prefix's record: the operator of the trust list that counts, ``sha256:<hex>``.
-OPERATOR = "org.rawtrace.operator"
-#: Handle value of an instrument's record: one of its certificates, DER.
-CERTIFICATE = "org.rawtrace.certificate"
 MAX_SIGNERS = 16
 _OPERATOR = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -155,7 +152,7 @@ class Online:
         prefix = self.resolver.prefix(handle.prefix)
         record = self.resolver.resolve(handle)
         store = record.hops[-1]
-        if der not in {value.data for value in record.all(CERTIFICATE)}:
+        if der not in {value.data for value in record.all(INSTRUMENT_CERTIFICATE)}:
             msg = f"the store {store.url} does not hold this certificate for {handle.text}"
             raise ResolutionError(msg)
         vouched = _vouched(prefix)

@@ -39,6 +39,10 @@ PUBLIC_KEY = "HS_PUBKEY"
 SIGNATURE = "HS_SIGNATURE"
 CERTIFICATE = "HS_CERT"
 VALUE_LIST = "HS_VLIST"
+#: In a prefix's record: the operator of the trust list that counts for the prefix, ``sha256:<hex>``.
+OPERATOR = "org.rawtrace.operator"
+#: In an instrument's record: one of its certificates, DER.
+INSTRUMENT_CERTIFICATE = "org.rawtrace.certificate"
 
 _MAX_INDEX = 0x7FFFFFFF
 _MAX_REFERENCES = 64

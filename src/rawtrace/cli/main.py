@@ -35,6 +35,7 @@ COMMANDS: dict[str, _Entry] = {
     "workstation": _Entry("rawtrace.cli.workstation:workstation", "identities that sign derived data"),
     "authority": _Entry("rawtrace.cli.authority:authority", "issue and revoke certificates"),
     "trust": _Entry("rawtrace.cli.trust:trust", "the trust lists that verify goes by"),
+    "federation": _Entry("rawtrace.cli.federation:federation", "publish whom members of a federation rely on"),
     "agent": _Entry("rawtrace.cli.agent:agent", "seal what an instrument writes, by itself"),
     "store": _Entry("rawtrace.cli.store:store", "make a trust store, and let people in"),
     "serve": _Entry("rawtrace.cli.serve:serve", "a trust store's server"),

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
-from rawtrace.cli import output
+from rawtrace.cli import federations, output
 from rawtrace.cli.groups import Group
 from rawtrace.cli.parameters import PATH
+from rawtrace.errors import UsageError
+from rawtrace.trust import sources as places
 from rawtrace.trust import truststore
 from rawtrace.trust.anchors import Purpose, TrustList
+from rawtrace.trust.sources import Fetch
 from rawtrace.trust.truststore import Change, Entry, Outcome
 
 SCHEMA = "urn:rawtrace:schema:trust:1"
@@ -27,6 +30,7 @@ def trust() -> None:
     \b
     Examples:
       rawtrace trust add ./university-authority
+      rawtrace trust add example.root.json --url https://federation.example.org
       rawtrace trust list
       rawtrace trust update
       rawtrace trust export lists.json
@@ -34,6 +38,9 @@ def trust() -> None:
     A trust list names authorities and the certificates they have revoked. Its
     operator signs it; the first time you add one, compare the operator's
     fingerprint with what the operator publishes.
+
+    A federation publishes the lists of many operators, signed by several
+    people. It is known by its root, which is pinned once.
     """
 
 
@@ -41,8 +48,22 @@ def trust() -> None:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--unsigned", is_flag=True, help="Also take lists that nobody signed.")
 @click.option("--same-name", is_flag=True, help="Also take a list named like one of another operator.")
+@click.option("--url", metavar="URL", help="SOURCE is a federation's root; the federation is published at URL.")
+@click.option("--server-key", metavar="SHA256", default="", help="Of URL's key, if no public authority certifies it.")
+@federations.from_option
+@federations.older_option
 @_json_option
-def add(sources: tuple[str, ...], *, unsigned: bool, same_name: bool, as_json: bool) -> None:
+def add(
+    sources: tuple[str, ...],
+    *,
+    unsigned: bool,
+    same_name: bool,
+    url: str | None,
+    server_key: str,
+    bundle: Path | None,
+    accept_older: int | None,
+    as_json: bool,
+) -> None:
     """Accept the trust lists of a SOURCE, and remember where they came from.
 
     \b
@@ -51,9 +72,17 @@ def add(sources: tuple[str, ...], *, unsigned: bool, same_name: bool, as_json: b
       rawtrace trust add society-list.jws
       rawtrace trust add lists.json
       rawtrace trust add --unsigned C2PA-TRUST-LIST.json
+      rawtrace trust add https://trust.example.org#sha256=DIGEST
+      rawtrace trust add example.root.json --url https://federation.example.org
+      rawtrace trust add example.root.json --from bundle.json
 
-    SOURCE is an authority's own folder, a list, a folder of lists, or a bundle
-    made by `trust export`. All are added, or none.
+    SOURCE is an authority's own folder, a list, a folder of lists, a bundle
+    made by `trust export`, or a store's address with the digest of its
+    operator. All are added, or none.
+
+    With --url or --from, SOURCE is a federation's root. Compare the digests of
+    its keys with what the federation publishes elsewhere: from now on, whoever
+    has enough of these keys decides whom you rely on.
 
     With --unsigned you vouch for the list yourself: nothing shows who wrote it
     or that nobody changed it, and `trust update` will believe whatever lies in
@@ -62,7 +91,17 @@ def add(sources: tuple[str, ...], *, unsigned: bool, same_name: bool, as_json: b
     Anybody can give a list any name. One named like a list of another operator
     is taken with --same-name only, after you have compared the fingerprints.
     """
-    changes = truststore.add(*sources, unsigned=unsigned, same_name=same_name)
+    if url is not None or bundle is not None:
+        if len(sources) != 1 or unsigned or same_name:
+            msg = "with --url or --from, one SOURCE is named: the federation's root"
+            raise UsageError(msg)
+        federations.add(
+            Path(sources[0]), url=url or "", server_key=server_key, bundle=bundle, older=accept_older, as_json=as_json
+        )
+        return
+    federations.check_older(bundle, accept_older)
+    online = any(places.address_of(source) for source in sources)
+    changes = truststore.add(*sources, unsigned=unsigned, same_name=same_name, fetch=_fetcher() if online else None)
     output.emit(_changes_json(changes), as_json=as_json, text=_changes_text(changes))
 
 
@@ -77,43 +116,67 @@ def list_command(*, as_json: bool) -> int:
       rawtrace trust list --json
     """
     entries = truststore.listed()
-    output.emit(_entries_json(entries), as_json=as_json, text=_entries_text(entries))
-    return int(any(entry.problem for entry in entries))
+    joined, damaged = federations.listed()
+    value = _entries_json(entries) | federations.listed_json(joined, damaged)
+    lists = [_entries_text(entries)] if entries or not (joined or damaged) else []
+    text = "\n".join([*lists, *federations.listed_text(joined, damaged)])
+    output.emit(value, as_json=as_json, text=text)
+    return int(any(entry.problem for entry in entries) or bool(damaged))
 
 
 @trust.command()
+@federations.from_option
+@federations.older_option
 @_json_option
-def update(*, as_json: bool) -> int:
-    """Read every list again from where it came; refuse older ones and other operators.
+def update(*, bundle: Path | None, accept_older: int | None, as_json: bool) -> int:
+    """Read every list and every federation again from where it came; refuse what is older or by others.
 
     \b
     Examples:
       rawtrace trust update
+      rawtrace trust update --from /media/stick/bundle.json
+      rawtrace trust update --from bundle.json --accept-older-than 30
 
-    A list that is refused, or whose place cannot be reached, stays as it was;
-    the exit code is then 1.
+    What is refused, or cannot be reached, stays as it was and in use; the exit
+    code is then 1.
+
+    --from takes federations from a bundle that `trust export` made on another
+    computer, by the same rules. A federation's time stamp is good for some days
+    only: --accept-older-than takes one that ran out up to DAYS days ago, and
+    every report says how old it is. Nothing else may be out of date.
     """
-    changes = truststore.update()
-    output.emit(_changes_json(changes), as_json=as_json, text=_changes_text(changes))
-    return int(any(change.outcome in {Outcome.REFUSED, Outcome.UNREACHABLE} for change in changes))
+    federations.check_older(bundle, accept_older)
+    if bundle is not None:
+        return federations.update_from(bundle, older=accept_older, as_json=as_json)
+    online = any(entry.carried and places.address_of(entry.carried.origin) for entry in truststore.listed())
+    changes = truststore.update(fetch=_fetcher() if online else None)
+    joined = federations.update()
+    value = _changes_json(changes) | federations.changes_json(joined)
+    lines = [_changes_text(changes)] if changes or not joined else []
+    output.emit(value, as_json=as_json, text="\n".join([*lines, *federations.changes_text(joined)]))
+    refused = any(change.outcome in {Outcome.REFUSED, Outcome.UNREACHABLE} for change in changes)
+    return int(refused or federations.any_failed(joined))
 
 
 @trust.command()
 @click.argument("out", type=PATH)
 @_json_option
 def export(out: Path, *, as_json: bool) -> None:
-    """Write all lists to one file OUT, for a computer without a network.
+    """Write all lists and federations to one file OUT, for a computer without a network.
 
     \b
     Examples:
       rawtrace trust export lists.json
       rawtrace verify plate.ome.tiff --trust lists.json
+      rawtrace trust update --from lists.json
 
-    The lists go in byte for byte, with their operators' signatures.
+    All goes in byte for byte, with its signatures.
     """
     lists = truststore.export(out)
-    value = {"schema": SCHEMA, "file": str(out), "lists": [one.facts() for one in lists]}
-    text = f"wrote {out}: {_count(len(lists), 'trust list')}"
+    joined, _ = federations.listed()
+    names = [one.name for one in joined]
+    value = {"schema": SCHEMA, "file": str(out), "lists": [one.facts() for one in lists], "federations": names}
+    text = f"wrote {out}: {_count(len(lists), 'trust list')}, {_count(len(names), 'federation')}"
     output.emit(value, as_json=as_json, text=text)
 
 
@@ -121,15 +184,24 @@ def export(out: Path, *, as_json: bool) -> None:
 @click.argument("name", metavar="LIST")
 @_json_option
 def remove(name: str, *, as_json: bool) -> None:
-    """Stop trusting a LIST, named by its id or its name.
+    """Stop trusting a LIST, named by its id or its name, or a federation, named by its name.
 
     \b
     Examples:
       rawtrace trust remove "Example University instruments"
       rawtrace trust remove 0123456789abcdef
     """
+    if federations.remove(name):
+        output.emit({"schema": SCHEMA, "removed": name}, as_json=as_json, text=f"removed the federation {name}")
+        return
     entry = truststore.remove(name)
     output.emit({"schema": SCHEMA, "removed": entry.id}, as_json=as_json, text=f"removed {entry.id}")
+
+
+def _fetcher() -> Fetch:
+    from rawtrace.trust import online
+
+    return online.fetcher()
 
 
 def _changes_json(changes: tuple[Change, ...]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_damaged_entry_shows_in_the_list_and_exits_1(capsys: Any, place: Path) -
     assert entry.name in out
 
 
-@pytest.mark.parametrize("arguments", [["add"], ["export"], ["remove"], ["add", "https://example.org/x"], ["frob"]])
+@pytest.mark.parametrize("arguments", [["add"], ["export"], ["remove"], ["add", "http://example.org/x"], ["frob"]])
 def test_wrong_usage_exits_2(capsys: Any, place: Path, arguments: list[str]) -> None:
     assert run(capsys, *arguments)[0] == 2
 

@@ -35,8 +35,92 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/tokens", handler="api.access:new_token", roles=(Role.OPERATOR,)),
     Route(method="DELETE", path="/tokens/{token_id}", handler="api.access:withdraw_token", roles=(Role.OPERATOR,)),
     Route(method="GET", path="/audit", handler="api.access:audit", roles=(Role.AUDITOR,)),
+    # --- instruments
+    Route(method="GET", path="/instruments", handler="api.instruments:listing", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/instruments",
+        handler="api.instruments:create",
+        roles=(Role.OPERATOR,),
+        body_limit=8 << 20,
+    ),
+    # PIDs hold slashes; a PID that ends like one of these is told apart in the handler.
+    Route(method="GET", path="/instruments/{pid:path}/history", handler="api.instruments:history", roles=_EVERYBODY),
+    Route(method="GET", path="/instruments/{pid:path}/seals", handler="api.instruments:seals", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/instruments/{pid:path}/lifecycle",
+        handler="api.instruments:lifecycle",
+        roles=(Role.OPERATOR,),
+    ),
+    Route(method="GET", path="/instruments/{pid:path}", handler="api.instruments:show", roles=_EVERYBODY),
+    Route(
+        method="PUT",
+        path="/instruments/{pid:path}",
+        handler="api.instruments:change",
+        roles=(Role.OPERATOR,),
+        body_limit=1 << 18,
+    ),
+    # --- time, seals, certification on upload
+    Route(method="POST", path="/time", handler="api.time:stamp", roles=_EVERYBODY, body_limit=4_096),
+    Route(
+        method="POST",
+        path="/seals",
+        handler="api.seals:deliver",
+        roles=(Role.INSTRUMENT, Role.GATEWAY),
+        body_limit=32 << 20,
+    ),
+    Route(
+        method="GET",
+        path="/seals/{claim}",
+        handler="api.seals:kept",
+        roles=(Role.INSTRUMENT, Role.GATEWAY, Role.OPERATOR, Role.AUDITOR),
+    ),
+    Route(
+        method="POST",
+        path="/certify",
+        handler="api.certify:certify",
+        roles=(Role.INSTRUMENT, Role.GATEWAY, Role.OPERATOR),
+        spools=True,
+    ),
     # --- handles
     Route(method="GET", path="/api/handles/{prefix}/{suffix:path}", handler="api.handles:resolve", roles=_EVERYBODY),
+    # --- enrolment
+    Route(method="GET", path="/.well-known/est/cacerts", handler="api.enrolment:cacerts", roles=_EVERYBODY),
+    Route(method="GET", path="/.well-known/est/csrattrs", handler="api.enrolment:csrattrs", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/.well-known/est/simpleenroll",
+        handler="api.enrolment:simpleenroll",
+        roles=_EVERYBODY,
+        body_limit=16_384,
+    ),
+    Route(
+        method="POST",
+        path="/.well-known/est/simplereenroll",
+        handler="api.enrolment:simplereenroll",
+        roles=_EVERYBODY,
+        body_limit=16_384,
+    ),
+    Route(method="GET", path="/enrolments/record", handler="api.enrolment:own_record", roles=_EVERYBODY),
+    Route(
+        method="GET",
+        path="/enrolments",
+        handler="api.enrolment:listing",
+        roles=(Role.OPERATOR, Role.OFFICER, Role.AUDITOR),
+    ),
+    Route(
+        method="POST", path="/enrolments", handler="api.enrolment:create", roles=(Role.OPERATOR,), body_limit=1 << 18
+    ),
+    Route(
+        method="GET",
+        path="/enrolments/{id}",
+        handler="api.enrolment:show",
+        roles=(Role.OPERATOR, Role.OFFICER, Role.AUDITOR),
+    ),
+    Route(method="DELETE", path="/enrolments/{id}", handler="api.enrolment:cancel", roles=(Role.OPERATOR,)),
+    Route(method="POST", path="/enrolments/{id}/approve", handler="api.enrolment:approve", roles=(Role.OFFICER,)),
+    Route(method="POST", path="/enrolments/{id}/refuse", handler="api.enrolment:refuse", roles=(Role.OFFICER,)),
 )
 
 

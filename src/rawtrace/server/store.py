@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rawtrace import durable
 from rawtrace.database import Database, open_database
@@ -28,10 +28,15 @@ from rawtrace.ledger import entry
 from rawtrace.ledger.note import NoteSigner
 from rawtrace.ledger.sequencer import Log, Submission
 from rawtrace.server.access import Access
+from rawtrace.server.attempts import Attempts
+from rawtrace.server.seals import SealDesk
 from rawtrace.server.settings import Settings, read_settings
 from rawtrace.trust import keys, sources
 from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.authorityfolder import Authority, open_authority
+
+if TYPE_CHECKING:
+    from rawtrace.trust.timeauthority import TimeAuthority
 
 DATABASE_FILE = "store.sqlite"
 
@@ -56,6 +61,10 @@ class Store:
         self.database = database
         self.now = now or (lambda: datetime.now(UTC))
         self.access = Access(database, settings)
+        self.attempts = Attempts()
+        """Wrong one-time codes."""
+        self.seals = SealDesk(self)
+        """Takes delivered seals in."""
         self.issuing = threading.Lock()
         """Held while the authority's folder changes: one certificate or status at a time."""
 
@@ -113,6 +122,18 @@ class Store:
             quorum=self._cosigner(),
             interval_s=self.settings.log.interval_ms / 1000,
         )
+
+    @cached_property
+    def time_authority(self) -> TimeAuthority:
+        """The store's own time-stamping authority.
+
+        Raises
+        ------
+        InputNotFoundError, CertificateError, KeyUnavailableError, MissingExtraError
+        """
+        from rawtrace.trust.timeauthority import TimeAuthority
+
+        return TimeAuthority(self.folder / "time", wall=self.now)
 
     def _cosigner(self) -> Any:
         if not self.settings.log.quorum:

@@ -39,6 +39,12 @@ EXAMPLES = int(os.environ.get("RAWTRACE_OPENAPI_EXAMPLES", "12"))
 NOT_ASKED = {"/login/start", "/login/callback"}
 
 
+#: Bodies that schemathesis sends as the bytes that they are.
+schemathesis.serializer.alias(
+    ["application/c2pa", "application/timestamp-query", "application/x-ndjson"], "application/octet-stream"
+)
+
+
 def plain(path: str) -> str:
     return path.replace(":path", "")
 

@@ -1,0 +1,435 @@
+"""Where delivered seals are taken in: checked, kept, logged, counter-signed, answered; again and again the same.
+
+The order, so that a crash at any point leaves nothing that a repetition does not mend:
+
+1. every seal is read and judged; nothing of a refused one is kept;
+2. the seal itself is kept;
+3. its record is logged, and is durable (and cosigned, where the store asks for that);
+4. the gateway counter-signs, where the store offers it, and the first update that was kept stays;
+5. the answer.
+
+One seal is one record, so a repetition finds index and update that are there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from rawtrace.database import METADATA, insert_missing
+from rawtrace.errors import Error, LedgerError, LimitError, LogBusyError, StoreError, UnsealableError, from_os_error
+from rawtrace.ledger.sequencer import Submission
+from rawtrace.server.access import Principal, Role
+from rawtrace.server.limits import Limiter
+from rawtrace.server.problems import Problem
+from rawtrace.trust.authorityfolder import TRUST_LIST_FILE
+from rawtrace.trust.certificates import pid_of
+
+if TYPE_CHECKING:
+    from rawtrace.sealing.manifest import Manifest
+    from rawtrace.sealing.model import Store as SealStore
+    from rawtrace.sealing.stamping import Stamp
+    from rawtrace.server.store import Store
+    from rawtrace.trust.anchors import TrustList
+    from rawtrace.trust.signer import Identity
+    from rawtrace.verification.signer import Verifier
+
+SEALS = sa.Table(
+    "seal",
+    METADATA,
+    # SHA-256 of the record: a claim alone may be signed by several.
+    sa.Column("record", sa.String(64), primary_key=True),
+    sa.Column("claim", sa.String(64), nullable=False, index=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("pid", sa.Text, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=True),
+    sa.Column("received", sa.String(20), nullable=False),
+    sa.Column("sidecar", sa.LargeBinary, nullable=False),
+    sa.Column("updated", sa.LargeBinary, nullable=True),
+    sa.Index("seal_of_pid", "pid", "received"),
+)
+_log = logging.getLogger(__name__)
+
+SEAL_TYPE = "application/c2pa"
+GATEWAY_FOLDER = "gateway"
+MAX_SEAL_BYTES = 16 << 20
+MAX_AT_ONCE = 100
+_WAIT_S = 20.0
+_RETRY_AFTER_S = 5
+_READERS = (Role.OPERATOR, Role.AUDITOR, Role.GATEWAY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What is said of a seal that was taken in.
+
+    Attributes
+    ----------
+    claim : str
+        SHA-256 of the claim of the manifest that binds the data.
+    index : int or None
+        In the log; ``None`` for a store without one.
+    receipt : str
+        Empty for a store without a log.
+    sidecar : bytes
+        The seal with the store's counter-signature; empty where it adds none.
+    """
+
+    claim: str
+    index: int | None
+    receipt: str
+    sidecar: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """A seal that may be taken in."""
+
+    data: bytes
+    record: bytes
+    claim: str
+    label: str
+    pid: str
+    issuer: str
+    key: str
+    countersign: bool
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.record).hexdigest()
+
+
+class SealDesk:
+    """Takes seals in for one store. Safe to share between threads.
+
+    Parameters
+    ----------
+    store : Store
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._limiter = Limiter(store.settings.limits.seals_per_minute)
+        self._verifier: tuple[object, Verifier] | None = None
+        self._lock = threading.Lock()
+
+    def take(self, data: bytes, principal: Principal) -> Taken:
+        """Take one seal in.
+
+        Raises
+        ------
+        Problem
+            422 for a seal that is refused for good, 429 beyond the limits, 503 when it cannot be done just now.
+        """
+        taken = self.take_many([data], principal)[0]
+        if isinstance(taken, Error):
+            raise taken
+        return taken
+
+    def take_many(self, seals: Sequence[bytes], principal: Principal) -> list[Taken | Error]:
+        """Take seals in together, each with its own answer; as ``take`` for what concerns all of them."""
+        self._limiter.take(principal.pid or principal.name, len(seals))
+        judged: list[_Judged | Error] = [self._try(data, principal) for data in seals]
+        good = [one for one in judged if isinstance(one, _Judged)]
+        self._keep(good)
+        places = self._log(good)
+        return [one if isinstance(one, Error) else self._answer(one, places.get(one.digest)) for one in judged]
+
+    def keep_own(self, data: bytes) -> Taken:
+        """Take in a seal that this store has made itself."""
+        verifier = self._current()
+        judged = replace(self._judge(data, verifier), countersign=False)
+        self._keep([judged], own=True)
+        taken = self._answer(judged, self._log([judged]).get(judged.digest))
+        if isinstance(taken, Error):
+            raise taken
+        return taken
+
+    def find(self, claim: str, principal: Principal) -> Taken:
+        """Return what is kept of a claim, for whom it concerns.
+
+        Raises
+        ------
+        Problem
+            404 also where it is there for others only.
+        """
+        with self._store.database.read() as connection:
+            rows = connection.execute(sa.select(SEALS).where(SEALS.c.claim == claim).order_by(SEALS.c.received)).all()
+        row = next((one for one in rows if principal.may(*_READERS) or (one.pid and one.pid == principal.pid)), None)
+        if row is None:
+            msg = "no such seal is kept here for whoever asks"
+            raise Problem(404, msg)
+        receipt = "" if row.position is None else self._store.log.receipt(row.position).decode()
+        return Taken(claim=row.claim, index=row.position, receipt=receipt, sidecar=bytes(row.updated or row.sidecar))
+
+    def count(self, principal: Principal) -> None:
+        """Count one request that makes a seal; raises ``Problem`` 429 beyond the limit."""
+        self._limiter.take(principal.pid or principal.name)
+
+    def lists(self) -> tuple[TrustList, ...]:
+        """Return the trust lists that the store goes by, as they are now."""
+        return self._current().lists
+
+    def signer(self) -> Identity:
+        """Open the store's repository identity, as it is now.
+
+        Raises
+        ------
+        StoreError
+        """
+        from rawtrace.trust.signer import load_identity
+
+        folder = self._store.folder / GATEWAY_FOLDER
+        if not folder.is_dir():
+            msg = f"this store has no repository identity in {folder}"
+            hint = f"make one: rawtrace authority repository {self._store.authority_folder} {folder} --name … --owner …"
+            raise StoreError(msg, hint=hint)
+        return load_identity(folder)
+
+    def stamp(self) -> Stamp | None:
+        """Return what stamps for this store; ``None`` where it offers no time."""
+        if not self._store.settings.offers.time:
+            return None
+        clock = self._store.time_authority
+        return lambda query: clock.answer(query).body
+
+    def per_month(self, pid: str) -> tuple[tuple[str, int], ...]:
+        """Return how many seals of a PID were taken in, by month (``2026-01``), oldest first; no empty months."""
+        month = sa.func.substr(SEALS.c.received, 1, 7)
+        asked = sa.select(month, sa.func.count()).where(SEALS.c.pid == pid).group_by(month).order_by(month)
+        with self._store.database.read() as connection:
+            return tuple((str(row[0]), int(row[1])) for row in connection.execute(asked))
+
+    # -- judged
+
+    def _try(self, data: bytes, principal: Principal) -> _Judged | Error:
+        try:
+            judged = self._judge(data, self._current())
+            if principal.pid and judged.pid != principal.pid:
+                msg = f"the seal is that of {judged.pid or 'somebody without a PID'}, not of {principal.pid}"
+                raise Problem(403, msg)
+        except Problem as problem:
+            return problem
+        except Error as error:
+            return Problem(422, error.message, hint=error.hint)
+        return judged
+
+    def _judge(self, data: bytes, verifier: Verifier) -> _Judged:
+        from rawtrace.sealing.logrecord import record_of
+        from rawtrace.sealing.manifest import read_store
+
+        if len(data) > MAX_SEAL_BYTES:
+            msg = f"the seal is {len(data)} bytes; at most {MAX_SEAL_BYTES} are taken in"
+            raise LimitError(msg)
+        sealed = read_store(data)
+        for manifest in sealed.manifests.values():
+            if manifest.problems:
+                msg = f"the seal does not hold: {manifest.problems[0].message}"
+                raise UnsealableError(msg)
+        bound = sealed.bound_manifest()
+        if bound is None or not bound.bindings:
+            msg = "the seal is bound to no data"
+            raise UnsealableError(msg)
+        leaf, issuer = _signer(bound, sealed, verifier)
+        known = True
+        if bound is not sealed.active_manifest:
+            try:
+                _signer(sealed.active_manifest, sealed, verifier)
+            except UnsealableError:
+                # Another store's counter-signature, which this one does not know: logged, but not built upon.
+                known = False
+        return _Judged(
+            data=data,
+            record=record_of(bound),
+            claim=bound.claim_sha256,
+            label=bound.label,
+            pid=pid_of(leaf),
+            issuer=issuer,
+            key=_key_id(leaf),
+            countersign=known and self._store.settings.offers.gateway,
+        )
+
+    def _current(self) -> Verifier:
+        """Return a verifier by the trust lists as they are now; the lists are read when a file has changed."""
+        from rawtrace.verification.signer import Verifier
+
+        state = self._lists_state()
+        with self._lock:
+            if self._verifier is None or self._verifier[0] != state:
+                self._verifier = (state, Verifier(self._store.lists()))
+            return self._verifier[1]
+
+    def _lists_state(self) -> tuple[object, ...]:
+        """Return what changes when a trust list does."""
+        accepted = (self._store.folder / name for name in self._store.settings.accept)
+        found: list[object] = []
+        for path in (self._store.authority_folder / TRUST_LIST_FILE, *accepted):
+            try:
+                status = path.stat()
+            except OSError as error:
+                raise from_os_error(error, f"reading {path}") from error
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+        return tuple(found)
+
+    # -- kept, logged, counter-signed
+
+    def _keep(self, judged: Sequence[_Judged], *, own: bool = False) -> None:
+        received = _text(self._store.now())
+        rows = [
+            {
+                "record": one.digest,
+                "claim": one.claim,
+                "label": one.label,
+                "pid": one.pid,
+                "position": None,
+                "received": received,
+                "sidecar": one.data,
+                "updated": None,
+            }
+            for one in {one.digest: one for one in judged}.values()
+        ]
+        if not rows:
+            return
+        with self._store.database.write() as connection:
+            digests = [row["record"] for row in rows]
+            known = set(connection.execute(sa.select(SEALS.c.record).where(SEALS.c.record.in_(digests))).scalars())
+            new = [row for row in rows if row["record"] not in known]
+            if not own:
+                self._check_quota(connection, new)
+            insert_missing(connection, SEALS, new, key=["record"])
+
+    def _check_quota(self, connection: sa.Connection, new: Sequence[Mapping[str, object]]) -> None:
+        most = self._store.settings.limits.seals_per_day
+        since = self._store.now() - timedelta(days=1)
+        for pid in {str(row["pid"]) for row in new}:
+            recent = sa.and_(SEALS.c.pid == pid, SEALS.c.received > _text(since))
+            count = connection.execute(sa.select(sa.func.count()).select_from(SEALS).where(recent)).scalar_one()
+            if count + sum(row["pid"] == pid for row in new) > most:
+                oldest = connection.execute(sa.select(sa.func.min(SEALS.c.received)).where(recent)).scalar()
+                msg = f"{pid} has had {count} seals taken in within a day; at most {most} are"
+                raise Problem(429, msg, headers={"Retry-After": f"{self._seconds_until_day_after(oldest)}"})
+
+    def _seconds_until_day_after(self, oldest: str | None) -> int:
+        if oldest is None:
+            return 86_400
+        frees = datetime.fromisoformat(oldest) + timedelta(days=1)
+        return max(1, int((frees - self._store.now()).total_seconds()) + 1)
+
+    def _log(self, judged: Sequence[_Judged]) -> dict[str, tuple[int, str]]:
+        """Log what is not logged yet; returns index and receipt by digest."""
+        if not judged or not self._store.settings.log.origin:
+            return {}
+        log = self._store.log
+        try:
+            accepted = log.submit_many(
+                [Submission(kind="seal", issuer=one.issuer, key=one.key, record=one.record) for one in judged]
+            ).result(_WAIT_S)
+            places = {
+                one.digest: (done.index, done.receipt.decode()) for one, done in zip(judged, accepted, strict=True)
+            }
+        except (LogBusyError, FutureTimeoutError) as error:
+            msg = "the log takes no more just now" if isinstance(error, LogBusyError) else "the log's quorum is away"
+            raise _later(msg) from error
+        except LedgerError as error:
+            raise _later(error.message) from error
+        with self._store.database.write() as connection:
+            for digest, (index, _) in places.items():
+                connection.execute(
+                    sa.update(SEALS).where(SEALS.c.record == digest, SEALS.c.position.is_(None)).values(position=index)
+                )
+        return places
+
+    def _answer(self, one: _Judged, place: tuple[int, str] | None) -> Taken | Error:
+        index, receipt = place or (None, "")
+        try:
+            return Taken(claim=one.claim, index=index, receipt=receipt, sidecar=self._update(one))
+        except Error as error:
+            # Logged it is; what keeps the gateway from signing is for its operator to mend.
+            _log.warning("the seal %s was not counter-signed: %s", one.claim, error.message)
+            return _later(f"the seal is logged and not yet counter-signed: {error.message}")
+
+    def _update(self, one: _Judged) -> bytes:
+        """Return the counter-signed seal; empty where there is none to be had."""
+        if not one.countersign:
+            return b""
+        with self._store.database.read() as connection:
+            there = connection.execute(sa.select(SEALS.c.updated).where(SEALS.c.record == one.digest)).scalar()
+        made = self._reusable(one, bytes(there)) if there else self._countersigned(one)
+        if not made or there:
+            return made
+        with self._store.database.write() as connection:
+            mine = sa.and_(SEALS.c.record == one.digest, SEALS.c.updated.is_(None))
+            connection.execute(sa.update(SEALS).where(mine).values(updated=made))
+            # Whoever was first is the one that everybody gets.
+            kept = connection.execute(sa.select(SEALS.c.updated).where(SEALS.c.record == one.digest)).scalar_one()
+        return self._reusable(one, bytes(kept))
+
+    def _reusable(self, one: _Judged, kept: bytes) -> bytes:
+        """Return an update that was made before, if it builds upon what was sent now; else make another."""
+        from rawtrace.sealing.gateway import unchanged_in
+
+        if kept == one.data:
+            return b""
+        return kept if unchanged_in(one.data, kept) else self._countersigned(one)
+
+    def _countersigned(self, one: _Judged) -> bytes:
+        from rawtrace.sealing.gateway import countersign, is_countersigned_by
+        from rawtrace.sealing.manifest import read_store
+
+        signer = self.signer()
+        if is_countersigned_by(read_store(one.data), signer):
+            return b""
+        try:
+            return countersign(one.data, signer=signer, stamp=self.stamp(), lists=self._current().lists).store
+        except (LimitError, UnsealableError):
+            # As deep as C2PA allows: the receipt alone is the answer.
+            return b""
+
+
+def _signer(manifest: Manifest, sealed: SealStore, verifier: Verifier) -> tuple[x509.Certificate, str]:
+    """Return the signer's certificate and the name of the authority behind it, or refuse.
+
+    Raises
+    ------
+    UnsealableError
+    """
+    from rawtrace.trust.status import Standing
+    from rawtrace.verification.signer import gather_signer
+
+    found = gather_signer(manifest, sealed, verifier)
+    path = found.path
+    if not path.trusted and found.trusted_at is None and found.claimed_at is not None:
+        # Delivered late: the certificate may have run out since. A log vouches for no time before its own.
+        path = verifier.paths.validate(manifest.signature.chain, at=min(found.claimed_at, verifier.clock()))
+    if path.anchor is None or not path.trusted:
+        why = path.problems[0].message if path.problems else "nobody stands behind it"
+        msg = f"no authority that this store accepts stands behind the seal's signer: {why}"
+        raise UnsealableError(msg)
+    standing, _ = verifier.statuses.standing(path.chain, claimed_at=found.claimed_at, trusted_at=found.trusted_at)
+    if standing in {Standing.REVOKED_BEFORE, Standing.COMPROMISE_UNPROVEN}:
+        msg = f"the certificate of the seal's signer is {standing.words}"
+        raise UnsealableError(msg)
+    return path.chain[0], path.anchor.name
+
+
+def _key_id(leaf: x509.Certificate) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(leaf.public_key().public_bytes(serialization.Encoding.DER, form)).hexdigest()[:16]
+
+
+def _later(message: str) -> Problem:
+    return Problem(503, message, headers={"Retry-After": f"{_RETRY_AFTER_S}"})
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

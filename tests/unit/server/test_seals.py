@@ -1,0 +1,279 @@
+"""Delivering seals to a store: what is refused, what is answered twice, limits, and what others may see."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from rawtrace.errors import LogBusyError
+from rawtrace.ledger.receipt import read_receipts
+from rawtrace.report import Verdict
+from rawtrace.sealing.gateway import countersign, unchanged_in
+from rawtrace.sealing.logrecord import record_of
+from rawtrace.sealing.manifest import read_store
+from rawtrace.sealing.seal import seal
+from rawtrace.server.access import Role
+from rawtrace.server.seals import SEALS
+from rawtrace.server.store import Store
+from rawtrace.trust import authority as authorities
+from rawtrace.trust.certificates import SignerKind
+from rawtrace.trust.identity import Identity
+from rawtrace.trust.instruments import summary
+from rawtrace.trust.timeauthority import create_time_authority
+from rawtrace.verification.verify import verify
+from stores import client
+
+TYPE = {"content-type": "application/c2pa"}
+GATEWAY = "\n[offers]\ngateway = true\ntime = true\ncertify = true\n"
+
+
+@pytest.fixture
+def gateway_store(new_store: Callable[..., Store], new_identity: Any) -> Store:
+    """A store that counter-signs, with a clock of its own."""
+    opened = new_store("gateway-store", more=GATEWAY)
+    create_time_authority(opened.folder / "time", authority=opened.authority_folder)
+    new_identity(
+        SignerKind.REPOSITORY,
+        authority=opened.authority_folder,
+        folder=opened.folder / "gateway",
+        name="Example Archive",
+    )
+    return opened
+
+
+@pytest.fixture
+def scope_of(new_identity: Any) -> Callable[[Store], Identity]:
+    return lambda store: new_identity(SignerKind.INSTRUMENT, authority=store.authority_folder)
+
+
+def pid_of(identity: Identity) -> str:
+    return summary(identity.record)["pid"]
+
+
+def sealed(folder: Path, signer: Identity, name: str = "cells.tif", **options: Any) -> Path:
+    path = folder / name
+    path.write_bytes(b"II*\0" + name.encode() * 50)
+    seal(path, signer=signer, **options)
+    return path
+
+
+def sidecar(path: Path) -> bytes:
+    return path.with_name(f"{path.name}.c2pa").read_bytes()
+
+
+def rows(store: Store) -> list[Any]:
+    with store.database.read() as connection:
+        return list(connection.execute(sa.select(SEALS)))
+
+
+# --- refused
+
+
+def test_who_may_not_deliver_fail(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope = scope_of(store)
+    data = sidecar(sealed(tmp_path, scope))
+    assert client(store).post("/seals", content=data, headers=TYPE).status_code == 401
+    for role in (Role.OPERATOR, Role.AUDITOR, Role.OFFICER):
+        assert client(store, role).post("/seals", content=data, headers=TYPE).status_code == 403
+    other = client(store, Role.INSTRUMENT, pid="https://hdl.handle.net/20.500.12345/other")
+    answer = other.post("/seals", content=data, headers=TYPE)
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    assert rows(store) == []
+    assert store.log.size == 0
+
+
+@pytest.mark.parametrize("bad", [b"", b"nonsense", b"\0\0\0\x10jumb" + b"\0" * 8])
+def test_what_is_no_seal_fail(store: Store, bad: bytes) -> None:
+    answer = client(store, Role.GATEWAY).post("/seals", content=bad, headers=TYPE)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert rows(store) == []
+
+
+def test_other_bodies_fail(store: Store) -> None:
+    asked = client(store, Role.GATEWAY)
+    assert asked.post("/seals", content=b"{}", headers={"content-type": "application/json"}).status_code == 415
+    lines = {"content-type": "application/x-ndjson"}
+    for body in (b"", b"{}\n", b'{"sidecar": "?"}\n', b'{"sidecar": 7}\n', b"[" * 900 + b"\n", b"{}\n" * 101):
+        assert asked.post("/seals", content=body, headers=lines).status_code == 400
+
+
+def test_seals_that_do_not_hold_fail(store: Store, scope_of: Any, tmp_path: Path, self_instrument: Identity) -> None:
+    asked = client(store, Role.GATEWAY)
+    data = bytearray(sidecar(sealed(tmp_path, scope_of(store))))
+    data[-10] ^= 1
+    assert "does not hold" in asked.post("/seals", content=bytes(data), headers=TYPE).json()["detail"]
+    unknown = sidecar(sealed(tmp_path, self_instrument, "unknown.tif"))
+    said = asked.post("/seals", content=unknown, headers=TYPE)
+    assert (said.status_code, "no authority that this store accepts" in said.json()["detail"]) == (422, True)
+    assert rows(store) == []
+    assert store.log.size == 0
+
+
+def test_revoked_instrument_fail(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope = scope_of(store)
+    before = sidecar(sealed(tmp_path, scope))
+    asked = client(store, Role.GATEWAY)
+    assert asked.post("/seals", content=before, headers=TYPE).status_code == 200
+    authorities.revoke(store.authority_folder, pid=pid_of(scope), reason="keyCompromise")
+    later = sidecar(sealed(tmp_path, scope, "later.tif"))
+    said = asked.post("/seals", content=later, headers=TYPE)
+    assert (said.status_code, "revoked" in said.json()["detail"]) == (422, True)
+
+
+# --- answered
+
+
+def test_taken_once_and_answered_again(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope = scope_of(store)
+    data = sidecar(sealed(tmp_path, scope))
+    asked = client(store, Role.INSTRUMENT, pid=pid_of(scope))
+    first = asked.post("/seals", content=data, headers=TYPE).json()
+    active = read_store(data).active_manifest
+    assert (first["claim"], first["index"], "sidecar" in first) == (active.claim_sha256, 0, False)
+    (receipt,) = read_receipts(first["receipt"].encode())
+    assert receipt.record == record_of(active)
+    again = asked.post("/seals", content=data, headers=TYPE).json()
+    assert (again["claim"], again["index"]) == (first["claim"], first["index"])
+    assert (store.log.size, len(rows(store))) == (1, 1)
+    assert store.seals.per_month(pid_of(scope)) == ((f"{datetime.now(UTC):%Y-%m}", 1),)
+
+
+def test_counter_signed_and_answered_again(gateway_store: Store, scope_of: Any, tmp_path: Path) -> None:
+    store = gateway_store
+    scope = scope_of(store)
+    path = sealed(tmp_path, scope)
+    data = sidecar(path)
+    asked = client(store, Role.INSTRUMENT, pid=pid_of(scope))
+    first, again = (asked.post("/seals", content=data, headers=TYPE).json() for _ in range(2))
+    updated = base64.b64decode(first["sidecar"])
+    assert first["sidecar"] == again["sidecar"]
+    assert unchanged_in(data, updated)
+    # What was counter-signed already is not again, and is the same record.
+    third = asked.post("/seals", content=updated, headers=TYPE).json()
+    assert ("sidecar" in third, third["index"], store.log.size) == (False, 0, 1)
+    path.with_name("cells.tif.c2pa").write_bytes(updated)
+    report = verify(path, trust=store.lists())
+    assert report.verdict is Verdict.VERIFIED_WITH_NOTES
+    assert {"counter-signed", "time-trusted"} <= {finding.id for finding in report.findings}
+
+
+def test_counter_signature_of_a_store_that_is_not_known_here(
+    gateway_store: Store, scope_of: Any, new_identity: Any, tmp_path: Path
+) -> None:
+    data = sidecar(sealed(tmp_path, scope_of(gateway_store)))
+    stranger = new_identity(SignerKind.REPOSITORY, name="Example Stranger")
+    elsewhere = countersign(data, signer=stranger).store
+    answer = client(gateway_store, Role.GATEWAY).post("/seals", content=elsewhere, headers=TYPE).json()
+    assert ("sidecar" in answer, answer["index"]) == (False, 0)
+
+
+def test_seal_of_a_certificate_that_has_run_out_since(store: Store, new_identity: Any, tmp_path: Path) -> None:
+    from rawtrace.server.seals import SealDesk
+
+    data = sidecar(sealed(tmp_path, new_identity(SignerKind.INSTRUMENT, authority=store.authority_folder)))
+    from rawtrace.verification.signer import Verifier
+
+    verifier = Verifier(store.lists(), datetime.now(UTC) + timedelta(days=500))
+    assert SealDesk(store)._judge(data, verifier).pid
+
+
+def test_many_at_once(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope, other = scope_of(store), scope_of(store)
+    seals = [sidecar(sealed(tmp_path, scope, f"{number}.tif")) for number in range(3)]
+    seals.insert(1, b"nonsense")
+    seals.append(sidecar(sealed(tmp_path, other, "other.tif")))
+    body = b"".join(json.dumps({"sidecar": base64.b64encode(one).decode()}).encode() + b"\n" for one in seals)
+    asked = client(store, Role.INSTRUMENT, pid=pid_of(scope))
+    answer = asked.post("/seals", content=body, headers={"content-type": "application/x-ndjson"})
+    said = [json.loads(line) for line in answer.text.splitlines()]
+    assert [one["status"] for one in said] == [200, 422, 200, 200, 403]
+    assert [one.get("index") for one in said] == [0, None, 1, 2, None]
+    assert store.log.size == 3
+
+
+def test_who_sees_what(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope = scope_of(store)
+    data = sidecar(sealed(tmp_path, scope))
+    own = client(store, Role.INSTRUMENT, pid=pid_of(scope))
+    claim = own.post("/seals", content=data, headers=TYPE).json()["claim"]
+    for asked in (own, client(store, Role.OPERATOR), client(store, Role.AUDITOR)):
+        answer = asked.get(f"/seals/{claim}", headers={"accept": "application/c2pa"})
+        assert (answer.content, answer.headers["content-type"]) == (data, "application/c2pa")
+    assert own.get(f"/seals/{claim}", headers={"accept": "application/json"}).json()["index"] == 0
+    other = client(store, Role.INSTRUMENT, pid="https://hdl.handle.net/20.500.12345/other")
+    assert other.get(f"/seals/{claim}").status_code == 404
+    assert own.get(f"/seals/{'0' * 64}").status_code == own.get("/seals/x").status_code == 404
+    assert client(store).get(f"/seals/{claim}").status_code == 401
+
+
+# --- limits
+
+
+def test_rate_and_quota(new_store: Callable[..., Store], scope_of: Any, tmp_path: Path) -> None:
+    store = new_store(more="\n[limits]\nseals_per_minute = 4\nseals_per_day = 2\n")
+    scope = scope_of(store)
+    seals = [sidecar(sealed(tmp_path, scope, f"{number}.tif")) for number in range(3)]
+    asked = client(store, Role.INSTRUMENT, pid=pid_of(scope))
+    codes = [asked.post("/seals", content=one, headers=TYPE).status_code for one in seals[:2]]
+    full = asked.post("/seals", content=seals[2], headers=TYPE)
+    assert (codes, full.status_code) == ([200, 200], 429)
+    assert 86_000 < int(full.headers["retry-after"]) <= 86_401
+    # What was taken already costs nothing of the quota.
+    assert asked.post("/seals", content=seals[0], headers=TYPE).status_code == 200
+    fast = asked.post("/seals", content=seals[0], headers=TYPE)
+    assert (fast.status_code, int(fast.headers["retry-after"]) > 0) == (429, True)
+    # Another instrument is not held up by the first.
+    other = scope_of(store)
+    data = sidecar(sealed(tmp_path, other, "other.tif"))
+    assert (
+        client(store, Role.INSTRUMENT, pid=pid_of(other)).post("/seals", content=data, headers=TYPE).status_code == 200
+    )
+
+
+def test_log_that_takes_no_more(store: Store, scope_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = sidecar(sealed(tmp_path, scope_of(store)))
+    asked = client(store, Role.GATEWAY)
+
+    def busy(*_: Any) -> Any:
+        msg = "the log has too many records waiting"
+        raise LogBusyError(msg)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.log, "submit_many", busy)
+        answer = asked.post("/seals", content=data, headers=TYPE)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    # It was kept, and the repetition is logged.
+    assert asked.post("/seals", content=data, headers=TYPE).json()["index"] == 0
+    assert [row.position for row in rows(store)] == [0]
+
+
+def test_quorum_that_is_away(store: Store, scope_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from concurrent.futures import Future
+
+    data = sidecar(sealed(tmp_path, scope_of(store)))
+    monkeypatch.setattr("rawtrace.server.seals._WAIT_S", 0.05)
+    monkeypatch.setattr(store.log, "submit_many", lambda _: Future())
+    answer = client(store, Role.GATEWAY).post("/seals", content=data, headers=TYPE)
+    assert (answer.status_code, "quorum" in answer.json()["detail"]) == (503, True)
+
+
+def test_gateway_without_its_key_or_its_clock(gateway_store: Store, scope_of: Any, tmp_path: Path) -> None:
+    store = gateway_store
+    data = sidecar(sealed(tmp_path, scope_of(store)))
+    asked = client(store, Role.GATEWAY)
+    (store.folder / "gateway").rename(store.folder / "away")
+    answer = asked.post("/seals", content=data, headers=TYPE)
+    assert (answer.status_code, "logged" in answer.json()["detail"]) == (503, True)
+    (store.folder / "away").rename(store.folder / "gateway")
+    store.time_authority._last += timedelta(hours=1)
+    assert asked.post("/seals", content=data, headers=TYPE).status_code == 503
+    store.time_authority._last -= timedelta(hours=1)
+    answer = asked.post("/seals", content=data, headers=TYPE)
+    assert (answer.status_code, answer.json()["index"], "sidecar" in answer.json()) == (200, 0, True)

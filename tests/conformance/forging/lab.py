@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -117,6 +118,9 @@ class Lab:
         out: Path,
         *anchors: Anchor,
         statuses: Sequence[StatusRecord] = (),
+        policies: Sequence[str] = (),
+        operator: str = "Example operator",
+        title: str = "Example list",
         issued: datetime = NOW - timedelta(days=1),
         next_update: datetime | None = NOW + timedelta(days=100),
         name: str = TRUST_LIST,
@@ -124,18 +128,31 @@ class Lab:
     ) -> Path:
         """Write a trust list; with no anchors it names the Example Authority."""
         payload = build_list(
-            name="Example list",
-            operator="Example operator",
+            name=title,
+            operator=operator,
             sequence=1,
             issued=issued,
             next_update=next_update,
             anchors=anchors or (self.anchor(self.root),),
             statuses=statuses,
+            policies=policies,
         )
         key = FileKey(self._operator.private)
         chain = (self._operator.certificate, self._operator_root.certificate)
         (out / name).write_bytes(sign_list(payload, key=key, chain=chain) if signed else payload)
         return out / name
+
+    def relist(self, out: Path, change: Callable[[str], str], **options: Any) -> None:
+        """Write a trust list that its operator signed, but of a form that rawtrace itself would not write."""
+        plain = self.trust(out, signed=False, **options).read_text(encoding="utf-8")
+        changed = change(plain)
+        assert changed != plain
+        key = FileKey(self._operator.private)
+        chain = [pki.der(one) for one in (self._operator.certificate, self._operator_root.certificate)]
+        header = {"alg": "EdDSA", "x5c": [base64.b64encode(one).decode() for one in chain]}
+        parts = [_base64url(one) for one in (json.dumps(header).encode(), changed.encode())]
+        signature = key.sign(".".join(parts).encode())
+        (out / TRUST_LIST).write_text(".".join((*parts, _base64url(signature))))
 
     def anchor(self, of: Any, purpose: Purpose = Purpose.SIGNING, **changes: Any) -> Anchor:
         certificate = of.certificate if isinstance(of, Party) else of
@@ -250,6 +267,10 @@ class Lab:
 
     def _identity(self, kind: SignerKind) -> Identity:
         return create_identity(self.folder / str(kind), kind, _record(kind), authority=self.folder / "authority")
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _record(kind: SignerKind) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 from rawtrace.cli import federations, output
 from rawtrace.cli.groups import Group
 from rawtrace.cli.parameters import PATH
+from rawtrace.cli.trustsites import sites
 from rawtrace.errors import UsageError
 from rawtrace.trust import sources as places
 from rawtrace.trust import truststore
@@ -77,8 +78,11 @@ def add(
       rawtrace trust add example.root.json --from bundle.json
 
     SOURCE is an authority's own folder, a list, a folder of lists, a bundle
-    made by `trust export`, or a store's address with the digest of its
-    operator. All are added, or none.
+    made by `trust export`, or a store's address. All are added, or none.
+
+    From an address, the operator's digest is shown and you are asked; without a
+    terminal, name it: URL#sha256=DIGEST. A server whose certificate no public
+    authority signed is named with its key: URL#sha256=DIGEST&key=DIGEST.
 
     With --url or --from, SOURCE is a federation's root. Compare the digests of
     its keys with what the federation publishes elsewhere: from now on, whoever
@@ -101,8 +105,15 @@ def add(
         return
     federations.check_older(bundle, accept_older)
     online = any(places.address_of(source) for source in sources)
+    if online:
+        from rawtrace.cli.addresses import confirmed
+
+        sources = confirmed(sources)
     changes = truststore.add(*sources, unsigned=unsigned, same_name=same_name, fetch=_fetcher() if online else None)
     output.emit(_changes_json(changes), as_json=as_json, text=_changes_text(changes))
+
+
+trust.add_command(sites)
 
 
 @trust.command(name="list")

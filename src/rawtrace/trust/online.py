@@ -9,14 +9,16 @@ no public authority signed is named with its key: ``URL#sha256=…&key=…``.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from rawtrace.errors import NetworkError, RefusedError, TrustListError, UsageError
 from rawtrace.trust import sources, truststore
 from rawtrace.trust.patience import within
 from rawtrace.trust.sources import MAX_BUNDLE_BYTES, Carried
-from rawtrace.web import Answer, Caller, Web, check_address
+from rawtrace.web import Answer, Caller, Web, check_address, key_sha256
 
 #: Where a store publishes its list.
 LIST_PATH = "trust-list"
@@ -94,8 +96,11 @@ def fetch(address: Address | str, *, accepted: Collection[str] = (), budget_s: f
         No list there, or none by an operator that is known.
     """
     named = read_address(address) if isinstance(address, str) else address
-    found = fetch_any(named, budget_s=budget_s)
     wanted = {named.operator_sha256} if named.operator_sha256 else set(accepted)
+    if not wanted:
+        msg = f"{named.url} is an address, and no operator of a list there is known yet"
+        raise UsageError(msg, hint="name the operator's digest after it, as URL#sha256=…, or: rawtrace trust add URL")
+    found = fetch_any(named, budget_s=budget_s)
     kept = tuple(one for one in found if one.trust_list.operator_sha256 in wanted)
     if not kept:
         operator = found[0].trust_list.operator_sha256
@@ -130,7 +135,7 @@ def known_operators() -> frozenset[str]:
     return frozenset(one.trust_list.operator_sha256 for one in entries if one is not None and one.trust_list.signed)
 
 
-def fetch_receipt(store_url: str, claim_sha256: str, *, key_sha256: str = "", budget_s: float = BUDGET_S) -> bytes:
+def fetch_receipt(store_url: str, claim_sha256: str, *, server_key: str = "", budget_s: float = BUDGET_S) -> bytes:
     """Fetch a seal's receipts from a store; they prove themselves, so the store need not be trusted.
 
     Raises
@@ -142,11 +147,31 @@ def fetch_receipt(store_url: str, claim_sha256: str, *, key_sha256: str = "", bu
         msg = "a seal's claim is named by 64 hexadecimal digits"
         raise UsageError(msg)
     url = f"{store_url.rstrip('/')}/log/receipts/{claim_sha256}"
-    return _get(url, key_sha256, limit=MAX_RECEIPT_BYTES, budget_s=budget_s).body
+    return _get(url, server_key, limit=MAX_RECEIPT_BYTES, budget_s=budget_s).body
 
 
-def _get(url: str, key_sha256: str, *, limit: int, budget_s: float) -> Answer:
-    with Web(Caller(server_key_sha256=key_sha256, timeout_s=min(WAIT_S, budget_s))) as web:
+def shown_key(url: str) -> str:
+    """Return the SHA-256 of the key that the server at an address shows: for showing, never for trusting.
+
+    Raises
+    ------
+    UsageError, NetworkError
+    """
+    check_address(url)
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        msg = f"{url} has no key; expected https"
+        raise UsageError(msg)
+    try:
+        pem = ssl.get_server_certificate((parts.hostname or "", parts.port or 443), timeout=WAIT_S)
+        return key_sha256(ssl.PEM_cert_to_DER_cert(pem))
+    except (OSError, ValueError) as error:
+        msg = f"{url} does not answer: {error}"
+        raise NetworkError(msg) from error
+
+
+def _get(url: str, server_key: str, *, limit: int, budget_s: float) -> Answer:
+    with Web(Caller(server_key_sha256=server_key, timeout_s=min(WAIT_S, budget_s))) as web:
         answer = within(budget_s, lambda: web.get(url, limit=limit, accept="application/jose, */*;q=0.5"))
     if answer is None:
         msg = f"{url} does not answer: it takes too long"

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rawtrace.errors import Error, LimitError, MalformedError, NetworkError, ResolutionError
+from rawtrace.errors import Error, LimitError, MalformedError, NetworkError, RefusedError, ResolutionError
 from rawtrace.trust.handles import digest, values, wire
 from rawtrace.trust.handles import site as sites
 from rawtrace.trust.handles.cache import Cache
@@ -247,7 +247,7 @@ class Resolver:
         asked = [root for root in self.roots if root.answers_for(about)]
         if not asked:
             msg = f"no site is configured that says who answers for the prefix {about}"
-            raise ResolutionError(msg, hint="add one: rawtrace trust sites add URL#sha256=DIGEST")
+            raise ResolutionError(msg, hint="add one: rawtrace trust sites add URL#key=DIGEST")
         asked.sort(key=lambda root: not root.prefixes)
         return self._ask([_Place(root.url, root.key_sha256, root) for root in asked], handle, walk)
 
@@ -372,6 +372,25 @@ class Resolver:
             web = self._callers.pop(key_sha256, None)
         if web is not None:
             web.close()
+
+
+def fetch_record(url: str, key_sha256: str, prefix: str) -> bytes:
+    """Return what one server, known by its key, says of a prefix; as bytes, so that they can be kept.
+
+    Raises
+    ------
+    NetworkError, RefusedError, MalformedError, LimitError
+    """
+    handle = read_handle(prefix_record(prefix).text)
+    with Web(Caller(server_key_sha256=key_sha256, timeout_s=WAIT_S)) as web:
+        got = within(BUDGET_S, lambda: web.get(f"{url}/api/handles/{handle.path}", limit=values.MAX_ANSWER_BYTES))
+    if got is None:
+        msg = f"{url} does not answer: it takes too long"
+        raise NetworkError(msg)
+    if got.status != 200:
+        msg = f"{url} answers for {handle.text} with the status {got.status}; expected 200"
+        raise RefusedError(msg)
+    return got.body
 
 
 class _NotFoundError(ResolutionError):

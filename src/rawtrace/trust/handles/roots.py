@@ -92,6 +92,9 @@ def add_root(root: RootSite) -> None:
     AlreadyExistsError
     """
     check_root(root)
+    if not root.key_sha256:
+        msg = f"the key of {root.url} is not named, and a site is known by nothing else"
+        raise UsageError(msg)
     held = read_roots()
     if any(one.url == root.url for one in held):
         msg = f"{root.url} is among the sites already"
@@ -115,6 +118,22 @@ def remove_root(named: str) -> RootSite:
     return found[0]
 
 
+def read_site(text: str) -> tuple[str, str]:
+    """Read ``URL`` or ``URL#key=DIGEST``; returns the address and the digest, empty where there is none.
+
+    Raises
+    ------
+    UsageError
+    """
+    url, mark, fragment = text.partition("#")
+    name, _, digest = fragment.partition("=")
+    if mark and (name != "key" or not _DIGEST.fullmatch(digest.lower())):
+        msg = f"{fragment[:80]!r} after the address is not key= with 64 hexadecimal digits"
+        raise UsageError(msg)
+    check_address(url)
+    return url.rstrip("/"), digest.lower()
+
+
 def check_root(root: RootSite) -> None:
     """Refuse a site that could not be asked, or not be known.
 
@@ -126,7 +145,7 @@ def check_root(root: RootSite) -> None:
     if not root.url.startswith("https://") or any(letter in root.url for letter in "?#"):
         msg = f"{root.url} cannot be a site; expected https://host:port, known by its key"
         raise UsageError(msg)
-    if not _DIGEST.fullmatch(root.key_sha256):
+    if root.key_sha256 and not _DIGEST.fullmatch(root.key_sha256):
         msg = "the digest of a site's key is 64 hexadecimal digits"
         raise UsageError(msg)
     for prefix in root.prefixes:
@@ -147,6 +166,9 @@ def _root(value: object) -> RootSite:
         vouches=wire.boolean(one.get("vouches", False), "vouches"),
     )
     check_root(root)
+    if not root.key_sha256:
+        msg = f"{root.url} has no key_sha256"
+        raise MalformedError(msg)
     return root
 
 

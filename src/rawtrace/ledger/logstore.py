@@ -58,6 +58,8 @@ RECORDS = sa.Table(
     sa.Column("added", sa.Text, nullable=False),
     # HMAC under the log's secret, so unique without the origin; outlives the record, and tells nothing of it.
     sa.Column("lookup", sa.LargeBinary, nullable=False, unique=True),
+    # The same of the claim that a seal's record names, so that a receipt can be asked for; goes with the record.
+    sa.Column("claim_lookup", sa.LargeBinary, index=True),
     sa.Column("salt", sa.LargeBinary),
     sa.Column("record", sa.LargeBinary),
 )

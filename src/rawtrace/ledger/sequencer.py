@@ -40,7 +40,7 @@ from rawtrace.ledger.derive import derive
 from rawtrace.ledger.guard import Guard, Signed
 from rawtrace.ledger.logstore import RECORDS, LogStore, State
 from rawtrace.ledger.merkle import EMPTY_ROOT
-from rawtrace.ledger.note import NoteSigner
+from rawtrace.ledger.note import NoteSigner, VerifierKey
 from rawtrace.ledger.prover import Prover
 from rawtrace.ledger.tiles import WIDTH, decode_bundle, entries_path, width_at
 from rawtrace.progress import SILENT, Progress
@@ -49,6 +49,7 @@ _SELECT_PLACES = sa.select(RECORDS.c.lookup, RECORDS.c.position).where(
     RECORDS.c.lookup.in_(sa.bindparam("lookups", expanding=True))
 )
 _INSERT_RECORDS = sa.insert(RECORDS)
+_SEAL = "seal"
 _LOOKUP = 16
 _QUERY = 500
 _RETRY_S = 1.0
@@ -67,6 +68,8 @@ class Submission:
         Who answers for it, and the id of the key that signed what it is about; see ``entry.Entry``.
     record : bytes
         Canonical JSON, at most 60,000 bytes.
+    claim : str
+        What ``find_claim`` finds it by; taken from the record of a seal where empty.
     canonical : bool
         Whether ``of`` has made the record, so that nobody need look again.
     """
@@ -75,6 +78,7 @@ class Submission:
     issuer: str
     key: str
     record: bytes
+    claim: str = ""
     canonical: bool = dataclasses.field(default=False, repr=False, compare=False)
 
     @classmethod
@@ -90,7 +94,8 @@ class Submission:
         if len(record) > entry.MAX_RECORD:
             msg = f"a record of {len(record)} bytes; a log takes at most {entry.MAX_RECORD}"
             raise ReceiptError(msg)
-        return cls(kind=kind, issuer=issuer, key=key, record=record, canonical=True)
+        claim = str(content.get("claim", "")) if kind == _SEAL else ""
+        return cls(kind=kind, issuer=issuer, key=key, record=record, claim=claim, canonical=True)
 
 
 class Accepted:
@@ -159,6 +164,7 @@ class _Waiting:
 
     kind: str
     lookup: bytes
+    claim_lookup: bytes | None
     entry: bytes
     salt: bytes
     record: bytes
@@ -302,6 +308,11 @@ class Log:
         return log
 
     @property
+    def key(self) -> VerifierKey:
+        """What checkpoints of this log are verified with."""
+        return self._signer.key
+
+    @property
     def size(self) -> int:
         """Entries that the published checkpoint covers."""
         return self._prover.size
@@ -367,6 +378,14 @@ class Log:
                 sa.select(RECORDS.c.position).where(RECORDS.c.lookup == self._lookup(record))
             ).scalar()
         return found
+
+    def find_claim(self, claim: str) -> tuple[int, ...]:
+        """Return the indices of the seals whose record names a claim (hex SHA-256); none of erased ones."""
+        wanted = sa.and_(RECORDS.c.origin == self.origin, RECORDS.c.claim_lookup == self._claim_lookup(claim))
+        with self.store.database.read() as connection:
+            return tuple(
+                connection.execute(sa.select(RECORDS.c.position).where(wanted).order_by(RECORDS.c.position)).scalars()
+            )
 
     def receipt(self, index: int) -> bytes:
         """Return the receipt of the record at ``index``, to the newest published checkpoint.
@@ -444,16 +463,27 @@ class Log:
     # --- submitting
 
     def _prepare(self, submission: Submission, group: _Group) -> _Waiting:
-        if not submission.canonical and entry.record_kind(submission.record) != submission.kind:
-            msg = f"the record does not say that it is of the kind {submission.kind}"
-            raise ReceiptError(msg)
+        claim = submission.claim
+        if not submission.canonical:
+            value = entry.read_canonical(submission.record, what="the record")
+            entry.check_version(value, "the record")
+            if value.get("kind") != submission.kind:
+                msg = f"the record does not say that it is of the kind {submission.kind}"
+                raise ReceiptError(msg)
+            claim = claim or (str(value.get("claim", "")) if submission.kind == _SEAL else "")
         salt = os.urandom(entry.SALT)
         commitment = entry.commitment(salt, submission.record)
         made = commitment.join(_entry_around(submission.kind, submission.issuer, submission.key)).encode()
-        return _Waiting(submission.kind, self._lookup(submission.record), made, salt, submission.record, group)
+        claim_lookup = self._claim_lookup(claim) if claim else None
+        lookup = self._lookup(submission.record)
+        return _Waiting(submission.kind, lookup, claim_lookup, made, salt, submission.record, group)
 
     def _lookup(self, record: bytes) -> bytes:
         return hmac.digest(self._secret, record, "sha256")[:_LOOKUP]
+
+    def _claim_lookup(self, claim: str) -> bytes:
+        # No record begins like that, so the two kinds of look-up never meet.
+        return self._lookup(b"claim " + claim.encode("utf-8", "surrogatepass"))
 
     # --- the thread that writes
 
@@ -530,6 +560,7 @@ class Log:
                     "kind": one.kind,
                     "added": added,
                     "lookup": one.lookup,
+                    "claim_lookup": one.claim_lookup,
                     "salt": one.salt,
                     "record": one.record,
                 }
@@ -708,7 +739,9 @@ def _behind(origin: str, stored: int, signed: int) -> LedgerError:
 
 def _erase(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
     done = connection.execute(
-        sa.update(RECORDS).where(chosen, RECORDS.c.record.is_not(None)).values(salt=None, record=None)
+        sa.update(RECORDS)
+        .where(chosen, RECORDS.c.record.is_not(None))
+        .values(salt=None, record=None, claim_lookup=None)
     )
     return int(done.rowcount)
 

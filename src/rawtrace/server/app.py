@@ -61,6 +61,19 @@ ROUTES: tuple[Route, ...] = (
         roles=(Role.OPERATOR,),
         body_limit=1 << 18,
     ),
+    # --- log
+    Route(method="GET", path="/log", handler="api.log:about", roles=_EVERYBODY),
+    Route(method="GET", path="/log/checkpoint", handler="api.log:checkpoint", roles=_EVERYBODY),
+    # Entries are for some roles only where the store says so; the handler asks.
+    Route(method="GET", path="/log/tile/{path:path}", handler="api.log:tile", roles=_EVERYBODY),
+    Route(method="GET", path="/log/receipts/{claim}", handler="api.log:receipts", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/log/records",
+        handler="api.log:records",
+        roles=(Role.INSTRUMENT, Role.GATEWAY),
+        body_limit=8 << 20,
+    ),
     # --- time, seals, certification on upload
     Route(method="POST", path="/time", handler="api.time:stamp", roles=_EVERYBODY, body_limit=4_096),
     Route(
@@ -121,6 +134,10 @@ ROUTES: tuple[Route, ...] = (
     Route(method="DELETE", path="/enrolments/{id}", handler="api.enrolment:cancel", roles=(Role.OPERATOR,)),
     Route(method="POST", path="/enrolments/{id}/approve", handler="api.enrolment:approve", roles=(Role.OFFICER,)),
     Route(method="POST", path="/enrolments/{id}/refuse", handler="api.enrolment:refuse", roles=(Role.OFFICER,)),
+    # --- federation
+    Route(method="GET", path="/federation/metadata/{name}", handler="api.federation:metadata", roles=_EVERYBODY),
+    Route(method="GET", path="/federation/targets/{name}", handler="api.federation:target", roles=_EVERYBODY),
+    Route(method="GET", path="/federation/targets/lists/{name}", handler="api.federation:listed", roles=_EVERYBODY),
 )
 
 

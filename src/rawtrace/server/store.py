@@ -29,6 +29,7 @@ from rawtrace.ledger.note import NoteSigner
 from rawtrace.ledger.sequencer import Log, Submission
 from rawtrace.server.access import Access
 from rawtrace.server.attempts import Attempts
+from rawtrace.server.logdesk import LogDesk
 from rawtrace.server.seals import SealDesk
 from rawtrace.server.settings import Settings, read_settings
 from rawtrace.trust import keys, sources
@@ -65,6 +66,8 @@ class Store:
         """Wrong one-time codes."""
         self.seals = SealDesk(self)
         """Takes delivered seals in."""
+        self.log_desk = LogDesk(self)
+        """Takes in what proves seals, many at once."""
         self.issuing = threading.Lock()
         """Held while the authority's folder changes: one certificate or status at a time."""
 

@@ -426,6 +426,21 @@ def test_find_knows_what_was_logged(database: Database) -> None:
         assert log.find(submission(3).record) is None
 
 
+def test_seals_are_found_by_their_claim_until_they_are_erased(database: Database) -> None:
+    claim = "ab" * 32
+    with open_log(database) as log:
+        one = Submission.of("seal", {"claim": claim, "n": 1}, issuer=ORIGIN, key=KEY)
+        two = Submission.of("seal", {"claim": claim, "n": 2}, issuer=ORIGIN, key=KEY)
+        raw = Submission(kind="seal", issuer=ORIGIN, key=KEY, record=two.record)
+        other = Submission.of("status", {"claim": claim}, issuer=ORIGIN, key=KEY)
+        log.submit_many([one, raw, other]).result(10)
+        assert log.find_claim(claim) == (0, 1)
+        assert log.find_claim("cd" * 32) == ()
+        assert log.find_claim("") == ()
+        log.erase(0)
+        assert log.find_claim(claim) == (1,)
+
+
 def test_lookup_cannot_be_guessed_from_the_database(database: Database) -> None:
     """Two logs keep different look-ups for one record, and neither is a plain hash of it."""
     import hashlib

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,15 +10,16 @@ import click
 from cryptography.hazmat.primitives import hashes
 
 from rawtrace import durable
-from rawtrace.cli import output
+from rawtrace.cli import enrolments, output
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import CertificateError, UsageError
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import certificates, identity, instruments
+from rawtrace.trust import certificates, identifiers, identity, instruments
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.keys import Algorithm, Protection
 from rawtrace.trust.pkcs11 import TokenOptions
+from rawtrace.trust.signer import ORIGIN_FILE
 
 SCHEMA = "urn:rawtrace:schema:identity:1"
 
@@ -27,7 +28,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 folder_argument = click.argument("folder", metavar="DIR", type=PATH)
 authority_option = click.option(
-    "--authority", metavar="DIR", help="Folder of the authority that certifies it; without one it is self-certified."
+    "--authority",
+    metavar="DIR|URL",
+    help="Who certifies it: an authority's folder, or its store's address; without one it is self-certified.",
 )
 new_key_option = click.option("--new-key", is_flag=True, help="Change the key too; the old key file is not kept.")
 
@@ -68,13 +71,10 @@ def token_options(module: str | None, token: str | None, pin_file: str | None) -
 
 def authority_folder(value: str | None) -> Path | None:
     """Return the authority's folder; an address is refused in words."""
-    if value is None:
-        return None
-    if value.lower().startswith(("http:", "https:")):
-        msg = "an authority at an address is not available in this version; expected the authority's folder"
-        hint = "make it without --authority, and carry a request there: rawtrace instrument request DIR FILE"
-        raise UsageError(msg, hint=hint)
-    return Path(value)
+    if enrolments.is_address(value):
+        msg = "an authority at an address does not go with this; expected the authority's folder"
+        raise UsageError(msg)
+    return None if value is None else Path(value)
 
 
 def create(
@@ -87,10 +87,19 @@ def create(
     pkcs11_token: str | None,
     pkcs11_pin_file: str | None,
     as_json: bool,
+    online: Mapping[str, str] | None = None,
     **fields: str,
 ) -> None:
     """Make an identity of the ``fields`` that the command's own options give, and show it."""
     token = token_options(pkcs11_module, pkcs11_token, pkcs11_pin_file)
+    if authority is not None and enrolments.is_address(authority):
+        _enrol(kind, folder, authority, fields, online or {}, Algorithm(algorithm), token, as_json=as_json)
+        return
+    _refuse_online(online)
+    missing = [f"--{name}" for name in _NEEDED[kind] if not fields.get(name)]
+    if missing:
+        msg = f"this takes {', '.join(missing)}"
+        raise UsageError(msg, hint="with an authority at an address, its operator has registered them")
     issuer = authority_folder(authority)
     record = instruments.new_record(kind=kind, **fields)  # type: ignore[arg-type]  # every field the options give is text
     made = identity.create_identity(folder, kind, record, authority=issuer, algorithm=Algorithm(algorithm), token=token)
@@ -104,10 +113,60 @@ def show(kind: SignerKind, folder: Path, *, as_json: bool) -> None:
     emit(found, as_json=as_json)
 
 
+def _enrol(
+    kind: SignerKind,
+    folder: Path,
+    authority: str,
+    fields: Mapping[str, str],
+    online: Mapping[str, str],
+    algorithm: Algorithm,
+    token: TokenOptions | None,
+    *,
+    as_json: bool,
+) -> None:
+    from rawtrace.trust import enrolling
+
+    proof = enrolments.proof_of(fields.get("pid", ""), online, needed=True)
+    given = {_SUMMARY.get(name, name): value for name, value in fields.items() if name not in _NOT_COMPARED}
+    if given.get("owner_ror"):
+        given["owner_ror"] = identifiers.ror(given["owner_ror"])
+    answer = enrolling.enrol_identity(
+        folder,
+        kind,
+        origin=enrolments.origin_of(authority, online),
+        proof=proof,
+        given=given,
+        algorithm=algorithm,
+        token=token,
+    )
+    if isinstance(answer, enrolling.Later):
+        enrolments.later(folder, answer.again_s, as_json=as_json)
+    else:
+        emit(answer, as_json=as_json, done=f"made {folder}")
+
+
+def _refuse_online(online: Mapping[str, str] | None) -> None:
+    odd = [f"--{name.replace('_', '-')}" for name, value in (online or {}).items() if value]
+    if odd:
+        msg = f"{odd[0]} goes with an authority at an address"
+        raise UsageError(msg)
+
+
 def renew(
-    kind: SignerKind, folder: Path, *, authority: str | None, new_key: bool, location: str, as_json: bool
+    kind: SignerKind,
+    folder: Path,
+    *,
+    authority: str | None,
+    new_key: bool,
+    location: str,
+    as_json: bool,
+    online: Mapping[str, str] | None = None,
 ) -> None:
     """Renew an identity of the expected kind and show it."""
+    if enrolments.is_address(authority) or (authority is None and (folder / ORIGIN_FILE).is_file()):
+        _renew_online(kind, folder, authority, online or {}, new_key=new_key, location=location, as_json=as_json)
+        return
+    _refuse_online(online)
     issuer = authority_folder(authority)
     expected = identity.RECORD_FILES[kind]
     if folder.is_dir() and not (folder / expected).is_file():
@@ -115,6 +174,34 @@ def renew(
         raise UsageError(msg)
     renewed = identity.renew_identity(folder, authority=issuer, new_key=new_key, location=location)
     emit(renewed, as_json=as_json, done=f"renewed {folder}")
+
+
+def _renew_online(
+    kind: SignerKind,
+    folder: Path,
+    authority: str | None,
+    online: Mapping[str, str],
+    *,
+    new_key: bool,
+    location: str,
+    as_json: bool,
+) -> None:
+    from rawtrace.trust import enrolling
+
+    if location:
+        msg = "the place is registered with the authority; --location goes with an authority's folder"
+        raise UsageError(msg, hint="have the store's operator change the record, then renew")
+    found = enrolling.load_after_interruption(folder)
+    _expect(found, kind)
+    pid = certificates.pid_of(found.leaf)
+    origin = enrolments.origin_of(authority, online) if authority is not None else None
+    answer = enrolling.renew_online(
+        folder, proof=enrolments.proof_of(pid, online, needed=False), new_key=new_key, origin=origin
+    )
+    if isinstance(answer, enrolling.Later):
+        enrolments.later(folder, answer.again_s, as_json=as_json)
+    else:
+        emit(answer, as_json=as_json, done=f"renewed {folder}")
 
 
 def request(kind: SignerKind, folder: Path, target: Path, *, as_json: bool) -> None:
@@ -151,6 +238,14 @@ def emit(found: Identity, *, as_json: bool, done: str = "") -> None:
         output.note(f"note: {remark}")
 
 
+#: What a record needs, where the options make it.
+_NEEDED = {
+    SignerKind.INSTRUMENT: ("name", "manufacturer", "model", "owner"),
+    SignerKind.WORKSTATION: ("name", "owner"),
+    SignerKind.REPOSITORY: ("name", "owner"),
+}
+_SUMMARY = {"owner": "owner_ror", "owner_name": "owner"}
+_NOT_COMPARED = frozenset({"pid", "description", "instrument_type"})
 _ARTICLES = {
     SignerKind.INSTRUMENT: "an instrument",
     SignerKind.WORKSTATION: "a workstation",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rawtrace.cli import identities
+from rawtrace.cli import enrolments, identities
 from rawtrace.cli.groups import Group
 from rawtrace.cli.lifecycle import add_lifecycle
 from rawtrace.trust.certificates import SignerKind
@@ -31,10 +31,10 @@ def instrument() -> None:
 
 @instrument.command()
 @identities.folder_argument
-@click.option("--name", required=True, help="What people call it; at most 64 characters.")
-@click.option("--manufacturer", required=True, help="Who made it; for a home-built one, the laboratory.")
-@click.option("--model", required=True, help="The maker's name for its kind.")
-@click.option("--owner", required=True, metavar="ROR", help="The organisation that owns it, as ror.org lists it.")
+@click.option("--name", default="", help="What people call it; at most 64 characters.")
+@click.option("--manufacturer", default="", help="Who made it; for a home-built one, the laboratory.")
+@click.option("--model", default="", help="The maker's name for its kind.")
+@click.option("--owner", default="", metavar="ROR", help="The organisation that owns it, as ror.org lists it.")
 @click.option("--owner-name", default="", help="The owner in words.")
 @click.option("--serial", default="", help="The maker's serial number.")
 @click.option("--location", default="", help="Where it stands.")
@@ -42,6 +42,8 @@ def instrument() -> None:
 @click.option("--type", "instrument_type", default="", help="Kind of instrument, such as 'fluorescence microscope'.")
 @click.option("--pid", default="", help="Its handle or DOI; without one a urn:uuid: is made.")
 @identities.authority_option
+@enrolments.proof_options
+@enrolments.server_options
 @identities.key_options
 @identities.json_option
 def new(folder: Path, **options: Any) -> None:
@@ -54,10 +56,15 @@ def new(folder: Path, **options: Any) -> None:
           --location "Building 2, room 14" --authority ./authority
       rawtrace instrument new ./gel-imager --name "Gel imager" --manufacturer "Example Imaging" \\
           --model G1 --owner 0exampe44 --pid https://hdl.handle.net/20.500.12345/abc
+      rawtrace instrument new ./confocal --authority https://store.example.org \\
+          --pid https://hdl.handle.net/20.500.12345/confocal --code-file code.txt
 
     With the three --pkcs11 options the key is made inside a token and never leaves it.
+
+    With an authority's address, its operator has registered the record and gives
+    you the PID and a one-time code. What the other options say must agree with it.
     """
-    identities.create(SignerKind.INSTRUMENT, folder, **options)
+    identities.create(SignerKind.INSTRUMENT, folder, online=enrolments.taken(options), **options)
 
 
 add_lifecycle(instrument, SignerKind.INSTRUMENT, example="./widefield")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rawtrace.cli import identities
+from rawtrace.cli import enrolments, identities
 from rawtrace.cli.parameters import PATH
 from rawtrace.trust.certificates import SignerKind
 
@@ -32,11 +33,13 @@ def add_lifecycle(group: click.Group, kind: SignerKind, *, example: str) -> None
     @group.command(help=_RENEW.format(call=call, example=example))
     @identities.folder_argument
     @identities.authority_option
+    @enrolments.proof_options
+    @enrolments.server_options
     @identities.new_key_option
     @click.option("--location", default="", help="Its new place, if it moved.")
     @identities.json_option
-    def renew(folder: Path, *, authority: str | None, new_key: bool, location: str, as_json: bool) -> None:
-        identities.renew(kind, folder, authority=authority, new_key=new_key, location=location, as_json=as_json)
+    def renew(folder: Path, **options: Any) -> None:
+        identities.renew(kind, folder, online=enrolments.taken(options), **options)
 
     @group.command(help=_REQUEST.format(call=call, example=example))
     @identities.folder_argument
@@ -66,6 +69,11 @@ _RENEW = """Get a new certificate for the identity in DIR; its PID stays.
 Examples:
   {call} renew {example} --authority ./authority
   {call} renew {example} --authority ./authority --location "Building 5"
+  {call} renew {example}
+
+An identity that came from an address is renewed there, with the certificate that it has, and takes
+over what is registered there now; `agent run` does so by itself in time. One whose certificate
+does not count any more needs a new one-time code: --code-file.
 
 Earlier seals stay as good as they were. The old certificate and record are kept in DIR/past.
 """

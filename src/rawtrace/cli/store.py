@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rawtrace.cli import identities, output
+from rawtrace.cli import enrolments, identities, output
 from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
 
@@ -119,3 +120,40 @@ def token(folder: Path, *, roles: tuple[str, ...], name: str, pid: str, days: fl
         made = make_token(opened.database, name=name, roles=tuple(Role(one) for one in roles), pid=pid, expires=expires)
     output.emit({"schema": TOKEN_SCHEMA, "name": name, "roles": list(roles), "token": made}, as_json=as_json, text=made)
     output.note("note: this is shown once; keep it where only its owner reads")
+
+
+@store.command()
+@click.argument("url", metavar="URL")
+@click.option("--token-file", metavar="FILE", type=PATH, required=True, help="Your own token, as an operator.")
+@enrolments.kind_option
+@click.option("--pid", default="", help="Whom it is for; needed unless it is new and gets a urn:uuid:.")
+@click.option("--name", default="", help="What people call it; for one that is not registered yet.")
+@click.option("--owner", default="", metavar="ROR", help="The organisation that owns it.")
+@click.option("--owner-name", default="", help="The owner in words.")
+@click.option("--manufacturer", default="", help="Who made it.")
+@click.option("--model", default="", help="The maker's name for its kind.")
+@click.option("--serial", default="", help="The maker's serial number.")
+@click.option("--location", default="", help="Where it stands.")
+@click.option("--hardware", is_flag=True, help="You have seen that its key is in a token.")
+@click.option("--approval", is_flag=True, help="An officer looks at the request before it is granted.")
+@click.option("--days", type=click.FloatRange(min=0, max=366, min_open=True), help="How long the code is good.")
+@click.option("--device-maker", default="", metavar="FILE", help="The maker's certificate, for a device that has one.")
+@click.option("--device-serial", default="", help="The serial number in the device's certificate.")
+@click.option("--code-out", metavar="FILE", type=PATH, help="Write the code to this new file instead of showing it.")
+@enrolments.server_options
+@identities.json_option
+def enrol(url: str, **options: Any) -> None:
+    """Permit that an instrument gets its certificate from the store at URL, and make its one-time code.
+
+    \b
+    Examples:
+      rawtrace store enrol https://store.example.org --token-file operator.token \\
+          --pid https://hdl.handle.net/20.500.12345/wf1 --name "Widefield 1" \\
+          --manufacturer "Example Optics" --model "WF 100" --owner https://ror.org/0exampe44
+      rawtrace store enrol https://store.example.org --token-file operator.token \\
+          --pid https://hdl.handle.net/20.500.12345/wf1 --code-out code.txt
+
+    The code is good once, for this PID only. Take it to the instrument by a way
+    that others cannot read, and not with the address in one message.
+    """
+    enrolments.invite_and_show(url, options)

@@ -76,6 +76,7 @@ class PolicyCosigner:
         self._policy = policy
         self._source = source
         self._web = web or Web()
+        self._owns_web = web is None
         self._wait_s = wait_s
         self._contradiction: LedgerError | None = None
         self._couriers = tuple(_Courier(one, self._deliver) for one in policy.witnesses if one.url)
@@ -172,9 +173,13 @@ class PolicyCosigner:
         return tuple(one for one in found if isinstance(one, Standpoint))
 
     def close(self) -> None:
-        """Ask nobody any more."""
+        """Ask nobody any more; waits for what is being asked."""
         for courier in self._couriers:
             courier.take(None)
+        for courier in self._couriers:
+            courier.join(self._wait_s)
+        if self._owns_web:
+            self._web.close()
 
     def _ask_one(self, witness: PolicyWitness, note: bytes, prove: Prove) -> Standpoint | LedgerError:
         head = read_checkpoint(note)
@@ -241,6 +246,11 @@ class _Courier:
                 self._thread = threading.Thread(target=self._run, name=name, daemon=True)
                 self._thread.start()
             self._turn.notify_all()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def _run(self) -> None:
         old: int | None = None

@@ -322,8 +322,8 @@ def _show(found: Status, *, as_json: bool, done: str) -> None:
         lines.append(f"  published root {root.version}: {root.threshold} of {len(root.keys)} keys must sign")
         lines += [f"    {digest}{f'  {holder}' if holder else ''}" for digest, holder in root.keys]
         lines += [f"  file      {name}" for name in sorted(found.published.files)]
-        said = {"timestamp": "time stamp"}
-        lines += [f"  {said.get(role, role):<10} good to {at:%Y-%m-%d}" for role, at in found.expiries.items()]
+        said = {"timestamp": "time stamp", "targets": "list of files"}
+        lines += [f"  {said.get(role, role):<13} good to {at:%Y-%m-%d}" for role, at in found.expiries.items()]
     if found.draft is not None:
         lines.append("draft, not published yet")
         if drafted is not None:

@@ -34,6 +34,10 @@ _MONTHS = (
     "December",
 )
 
+#: How the source of a list that a federation vouches for begins, and where the file is named that it came in.
+_THROUGH = "federation "
+_FROM = "; from "
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
@@ -100,6 +104,8 @@ def trust_facts(lists: Iterable[Mapping[str, Any]], *, checked_at: str, limit: i
             dates.append(f"next due {_day(until)}")
         if entry.get("signed") is False:
             dates.append("bears no signature")
+        if (source := _said(entry, "source")).startswith(_THROUGH):
+            dates.append(f"through the {source}")
         found.append(
             TrustFacts(
                 name=_said(entry, "name") or "list without a name",
@@ -111,9 +117,14 @@ def trust_facts(lists: Iterable[Mapping[str, Any]], *, checked_at: str, limit: i
     return tuple(found)
 
 
+def _place(source: str) -> str:
+    """Return what ``--trust`` names a source by; empty for what came through a federation that was joined."""
+    return source.partition(_FROM)[2] if source.startswith(_THROUGH) else source
+
+
 def check_again(report: Report) -> tuple[str, str]:
     """Return the command that repeats the check, and a remark where it cannot be typed as shown."""
-    sources = [str(entry["source"]) for entry in report.trust if entry.get("source")]
+    sources = [place for entry in report.trust if (place := _place(str(entry.get("source") or "")))]
     words = ["rawtrace", "verify", _argument(report.path)]
     words += [word for source in dict.fromkeys(sources) for word in ("--trust", _argument(source))]
     command = " ".join(words)

@@ -354,7 +354,7 @@ def _warning(role: str, expires: datetime, settings: Settings, at: datetime) -> 
         todo = f"draft a new one (rawtrace federation {'rotate' if role == 'root' else 'add'} DIR), sign and publish it"
     else:
         todo = "run rawtrace federation publish DIR, every day"
-    said = {"timestamp": "time stamp"}.get(role, role)
+    said = {"timestamp": "time stamp", "targets": "list of files"}.get(role, role)
     if left <= timedelta(0):
         return f"the {said} ran out on {day}: readers refuse updates; {todo}"
     # A quarter of its life, so that several people can be found in time.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -546,12 +547,9 @@ def test_a_kill_at_any_write_leaves_a_usable_state(fed: Any, monkeypatch: pytest
                 raise Killed
             return real(*arguments, **options)
 
-        with monkeypatch.context() as patch:
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
             patch.setattr(Path if call == "replace" else os, call, dies)
-            try:
-                federated.update_from(bundle(fed), now=NOW + DAY)
-            except Killed:
-                pass
+            federated.update_from(bundle(fed), now=NOW + DAY)
         assert len(federationstate.lists(now=NOW + DAY)) == 1
     (change,) = federated.update_from(bundle(fed), now=NOW + DAY)
     assert change.result in {Result.UPDATED, Result.UNCHANGED}
@@ -574,8 +572,9 @@ def test_two_updates_at_once_both_end_well(fed: Any) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"PK\x03\x04", b"{}", b"[]", b'{"federations": 1}', b'{"federations": [1]}', b'{"federations": [{"files": 1}]}',
-     b'{"federations": [{"name": "../x", "url": "", "files": {}}]}', b'{"federations": [{"name": "x", "files": {"a": 1}}]}',
+    [b"", b"PK\x03\x04", b"{}", b"[]", b'{"federations": 1}', b'{"federations": [1]}',
+     b'{"federations": [{"files": 1}]}', b'{"federations": [{"name": "../x", "url": "", "files": {}}]}',
+     b'{"federations": [{"name": "x", "files": {"a": 1}}]}',
      b'{"federations": [{"name": "x", "url": "http://a.example", "files": {}}]}', b"[" * 100_000,
      b'{"federations": [{"name": "x", "url": "", "files": {"a": "\\ud800"}}]}',
      b'{"federations": [{"name": "x", "files": {}}, {"name": "x", "files": {}}]}'],

@@ -17,171 +17,39 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
-import hmac
-import os
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
 
 import sqlalchemy as sa
 
 from rawtrace.database import Database
-from rawtrace.errors import Error, LedgerError, LogBusyError, ReceiptError
-from rawtrace.ledger import entry
+from rawtrace.errors import Error, LedgerError, LogBusyError, NetworkError
 from rawtrace.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
-from rawtrace.ledger.derive import derive
 from rawtrace.ledger.guard import Guard, Signed
 from rawtrace.ledger.logstore import RECORDS, LogStore, State
 from rawtrace.ledger.merkle import EMPTY_ROOT
 from rawtrace.ledger.note import NoteSigner, VerifierKey
+from rawtrace.ledger.opening import behind, check_guard, check_note, check_stored
 from rawtrace.ledger.prover import Prover
-from rawtrace.ledger.tiles import WIDTH, decode_bundle, entries_path, width_at
+from rawtrace.ledger.quorum import Cosigner
+from rawtrace.ledger.records import Records, stamp
+from rawtrace.ledger.submissions import Accepted, Group, Lookups, Submission, Waiting, prepare
 from rawtrace.progress import SILENT, Progress
+
+__all__ = ["Accepted", "Cosigner", "Log", "Submission"]
 
 _SELECT_PLACES = sa.select(RECORDS.c.lookup, RECORDS.c.position).where(
     RECORDS.c.lookup.in_(sa.bindparam("lookups", expanding=True))
 )
 _INSERT_RECORDS = sa.insert(RECORDS)
-_SEAL = "seal"
-_LOOKUP = 16
 _QUERY = 500
 _RETRY_S = 1.0
 _CLOSE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
-    """A record to be logged.
-
-    Attributes
-    ----------
-    kind : str
-        As the record says itself.
-    issuer, key : str
-        Who answers for it, and the id of the key that signed what it is about; see ``entry.Entry``.
-    record : bytes
-        Canonical JSON, at most 60,000 bytes.
-    claim : str
-        What ``find_claim`` finds it by; taken from the record of a seal where empty.
-    canonical : bool
-        Whether ``of`` has made the record, so that nobody need look again.
-    """
-
-    kind: str
-    issuer: str
-    key: str
-    record: bytes
-    claim: str = ""
-    canonical: bool = dataclasses.field(default=False, repr=False, compare=False)
-
-    @classmethod
-    def of(cls, kind: str, content: Mapping[str, Any], *, issuer: str, key: str) -> Submission:
-        """Make a record of ``content``, with ``kind`` and ``v`` added.
-
-        Raises
-        ------
-        ReceiptError
-            It cannot be written as JSON, or is longer than 60,000 bytes.
-        """
-        record = entry.canonical({**content, "kind": kind, "v": entry.VERSION})
-        if len(record) > entry.MAX_RECORD:
-            msg = f"a record of {len(record)} bytes; a log takes at most {entry.MAX_RECORD}"
-            raise ReceiptError(msg)
-        claim = str(content.get("claim", "")) if kind == _SEAL else ""
-        return cls(kind=kind, issuer=issuer, key=key, record=record, claim=claim, canonical=True)
-
-
-class Accepted:
-    """A record that is in the log for good.
-
-    Attributes
-    ----------
-    index : int
-    """
-
-    __slots__ = ("_make", "index")
-
-    def __init__(self, index: int, make: Callable[[], bytes]) -> None:
-        self.index = index
-        self._make = make
-
-    @property
-    def receipt(self) -> bytes:
-        """The receipt, made when it is asked for.
-
-        Raises
-        ------
-        LedgerError
-            The record was erased.
-        """
-        return self._make()
-
-    def __repr__(self) -> str:
-        return f"Accepted(index={self.index})"
-
-
-class Cosigner(Protocol):
-    """Whoever gets a checkpoint cosigned."""
-
-    def collect(
-        self,
-        checkpoint: bytes,
-        old_size: int,
-        proof: Sequence[bytes],
-        *,
-        prove: Callable[[int], Sequence[bytes]],
-    ) -> bytes:
-        """Return the checkpoint's note with the cosignatures of a quorum.
-
-        Parameters
-        ----------
-        checkpoint : bytes
-            Note, signed by the log.
-        old_size : int
-            Size of the checkpoint that was published last.
-        proof : Sequence[bytes]
-            Consistency proof from ``old_size``.
-        prove : callable
-            Gives the proof from another size, for a witness that has seen less or more.
-
-        Raises
-        ------
-        LedgerError, NetworkError
-            The quorum is not reached; it is asked again.
-        """
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A submitted record: prepared, then at an index, then told."""
-
-    kind: str
-    lookup: bytes
-    claim_lookup: bytes | None
-    entry: bytes
-    salt: bytes
-    record: bytes
-    group: _Group
-    index: int = -1
-    fresh: bool = False
-
-
-class _Group:
-    """Records that were submitted together: their future has a result when all of them have one."""
-
-    __slots__ = ("future", "items", "left")
-
-    def __init__(self) -> None:
-        self.future: Future[tuple[Accepted, ...]] = Future()
-        self.items: list[_Waiting] = []
-        self.left = 0
 
 
 class Log:
@@ -197,7 +65,7 @@ class Log:
         interval_s: float,
         max_batch: int,
         max_queue: int,
-        secret: bytes,
+        lookups: Lookups,
         state: State,
         now: Callable[[], datetime],
     ) -> None:
@@ -209,13 +77,14 @@ class Log:
         self._interval_s = interval_s
         self._max_batch = max_batch
         self._max_queue = max_queue
-        self._secret = secret
+        self._lookups = lookups
+        self._records = Records(store, lookups)
         self._now = now
         self._checked_note = state.signed
         self._prover = Prover(store, state.published_size, state.checkpoint)
         self._signed = state
-        self._queue: list[_Waiting] = []
-        self._unpublished: list[_Waiting] = []
+        self._queue: list[Waiting] = []
+        self._unpublished: list[Waiting] = []
         self._turn = threading.Condition()
         self._closing = False
         self._stopped: Error | None = None
@@ -282,7 +151,7 @@ class Log:
             state = store.state(connection)
             if state is None:
                 if known is not None:
-                    raise _behind(origin, 0, known.size)
+                    raise behind(origin, 0, known.size)
                 empty = sign_checkpoint(Checkpoint(origin, 0, EMPTY_ROOT), signer)
                 store.create(connection, checkpoint=empty, secret=secrets.token_bytes(32))
                 state = store.state(connection)
@@ -290,7 +159,14 @@ class Log:
             secret = store.secret(connection)
         check_stored(store, state, signer, progress=progress)
         if keeper is not None:
-            _check_guard(store, state, keeper, known, new_guard=new_guard)
+            check_guard(store, state, keeper, known, new_guard=new_guard)
+        if quorum is None and state.published_size < state.size:
+            # What an earlier quorum did not reach is published now that none is asked for.
+            with database.write() as connection:
+                store.publish(connection, state.size, state.signed)
+            state = dataclasses.replace(state, published_size=state.size, checkpoint=state.signed)
+        if quorum is not None:
+            quorum.ask(state.signed, prove=Prover(store, state.size, state.signed).consistency)
         log = cls(
             store,
             signer,
@@ -299,7 +175,7 @@ class Log:
             interval_s=interval_s,
             max_batch=max_batch,
             max_queue=max_queue,
-            secret=secret,
+            lookups=Lookups(secret),
             state=state,
             now=now or (lambda: datetime.now(UTC)),
         )
@@ -351,8 +227,8 @@ class Log:
 
     def submit_many(self, submissions: Sequence[Submission]) -> Future[tuple[Accepted, ...]]:
         """Hand in records together; as ``submit``, with the results in their order."""
-        group = _Group()
-        group.items = [self._prepare(one, group) for one in submissions]
+        group = Group()
+        group.items = [prepare(one, group, self._lookups) for one in submissions]
         group.left = len(group.items)
         if not group.items:
             group.future.set_result(())
@@ -373,19 +249,11 @@ class Log:
 
     def find(self, record: bytes) -> int | None:
         """Return the index of a record, ``None`` if it was never logged; erased ones are found, too."""
-        with self.store.database.read() as connection:
-            found: int | None = connection.execute(
-                sa.select(RECORDS.c.position).where(RECORDS.c.lookup == self._lookup(record))
-            ).scalar()
-        return found
+        return self._records.find(record)
 
     def find_claim(self, claim: str) -> tuple[int, ...]:
         """Return the indices of the seals whose record names a claim (hex SHA-256); none of erased ones."""
-        wanted = sa.and_(RECORDS.c.origin == self.origin, RECORDS.c.claim_lookup == self._claim_lookup(claim))
-        with self.store.database.read() as connection:
-            return tuple(
-                connection.execute(sa.select(RECORDS.c.position).where(wanted).order_by(RECORDS.c.position)).scalars()
-            )
+        return self._records.find_claim(claim)
 
     def receipt(self, index: int) -> bytes:
         """Return the receipt of the record at ``index``, to the newest published checkpoint.
@@ -395,24 +263,7 @@ class Log:
         LedgerError
             There is no such entry, or its record was erased or is not at hand.
         """
-        prover = self._prover
-        if not 0 <= index < prover.size:
-            msg = f"there is no entry {index} in the log {self.origin}, which has {prover.size}"
-            raise LedgerError(msg)
-        with self.store.database.read() as connection:
-            row = connection.execute(
-                sa.select(RECORDS.c.salt, RECORDS.c.record).where(
-                    RECORDS.c.origin == self.origin, RECORDS.c.position == index
-                )
-            ).first()
-            number = index // WIDTH
-            path = entries_path(number, width_at(0, number, prover.size))
-            bundle = self.store.read_in(connection, path, size=prover.size)
-        if row is None or row.record is None or bundle is None:
-            msg = f"the record {index} of the log {self.origin} was erased, or is not at hand"
-            raise LedgerError(msg, hint="receipts that were given out before still hold")
-        entries = decode_bundle(bundle, width_at(0, number, prover.size))
-        return prover.receipt(index, bytes(row.salt), entries[index % WIDTH], bytes(row.record))
+        return self._records.receipt(index, self._prover)
 
     def erase(self, index: int) -> bool:
         """Delete salt and record at ``index``; the tree and everybody else's receipts stay as they are.
@@ -427,20 +278,11 @@ class Log:
         LedgerError
             There is no such record.
         """
-        with self.store.database.write() as connection:
-            there = sa.and_(RECORDS.c.origin == self.origin, RECORDS.c.position == index)
-            erased = _erase(connection, there)
-            if not erased and connection.execute(sa.select(RECORDS.c.position).where(there)).first() is None:
-                msg = f"there is no record {index} in the log {self.origin}"
-                raise LedgerError(msg)
-        return bool(erased)
+        return self._records.erase(index)
 
     def erase_older(self, kind: str, before: datetime) -> int:
         """Delete salts and records of one kind that were added before a time; returns how many."""
-        limit = _stamp(before)
-        chosen = sa.and_(RECORDS.c.origin == self.origin, RECORDS.c.kind == kind, RECORDS.c.added < limit)
-        with self.store.database.write() as connection:
-            return _erase(connection, chosen)
+        return self._records.erase_older(kind, before)
 
     def close(self) -> None:
         """Write what waits, and end. Who waits for a quorum still is told that it was not reached."""
@@ -449,6 +291,8 @@ class Log:
             self._turn.notify_all()
         for thread in self._threads:
             thread.join(_CLOSE_S)
+        if self._quorum is not None:
+            self._quorum.close()
         msg = f"the log {self.origin} was closed before it could acknowledge the record"
         self._fail([*self._take_all()], LedgerError(msg, hint="submit it again: it keeps its place"))
 
@@ -459,31 +303,6 @@ class Log:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    # --- submitting
-
-    def _prepare(self, submission: Submission, group: _Group) -> _Waiting:
-        claim = submission.claim
-        if not submission.canonical:
-            value = entry.read_canonical(submission.record, what="the record")
-            entry.check_version(value, "the record")
-            if value.get("kind") != submission.kind:
-                msg = f"the record does not say that it is of the kind {submission.kind}"
-                raise ReceiptError(msg)
-            claim = claim or (str(value.get("claim", "")) if submission.kind == _SEAL else "")
-        salt = os.urandom(entry.SALT)
-        commitment = entry.commitment(salt, submission.record)
-        made = commitment.join(_entry_around(submission.kind, submission.issuer, submission.key)).encode()
-        claim_lookup = self._claim_lookup(claim) if claim else None
-        lookup = self._lookup(submission.record)
-        return _Waiting(submission.kind, lookup, claim_lookup, made, salt, submission.record, group)
-
-    def _lookup(self, record: bytes) -> bytes:
-        return hmac.digest(self._secret, record, "sha256")[:_LOOKUP]
-
-    def _claim_lookup(self, claim: str) -> bytes:
-        # No record begins like that, so the two kinds of look-up never meet.
-        return self._lookup(b"claim " + claim.encode("utf-8", "surrogatepass"))
 
     # --- the thread that writes
 
@@ -510,7 +329,7 @@ class Log:
                 if self._quorum is None:
                     self.trouble = None
 
-    def _batches(self) -> Iterator[list[_Waiting]]:
+    def _batches(self) -> Iterator[list[Waiting]]:
         while True:
             with self._turn:
                 self._turn.wait_for(lambda: self._queue or self._closing)
@@ -523,7 +342,7 @@ class Log:
                 batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
             yield batch
 
-    def _commit(self, batch: Sequence[_Waiting]) -> None:
+    def _commit(self, batch: Sequence[Waiting]) -> None:
         with self.store.database.write() as connection:
             state = self.store.state(connection)
             if state is None:
@@ -531,7 +350,7 @@ class Log:
                 raise LedgerError(msg)
             self._check_note(state)
             places = self._places(connection, [one.lookup for one in batch])
-            new: list[_Waiting] = []
+            new: list[Waiting] = []
             for one in batch:
                 if one.lookup not in places:
                     places[one.lookup] = state.size + len(new)
@@ -548,9 +367,9 @@ class Log:
             self._unpublished += batch
             self._turn.notify_all()
 
-    def _append(self, connection: sa.Connection, state: State, new: Sequence[_Waiting]) -> State:
+    def _append(self, connection: sa.Connection, state: State, new: Sequence[Waiting]) -> State:
         grown = self.store.integrate(connection, state, [one.entry for one in new])
-        added = _stamp(self._now())
+        added = stamp(self._now())
         connection.execute(
             _INSERT_RECORDS,
             [
@@ -601,7 +420,12 @@ class Log:
             try:
                 self._release()
             except BaseException as error:  # noqa: BLE001  a quorum that is out of reach today is asked again
-                self.trouble = error if isinstance(error, Error) else LedgerError(f"the quorum: {error}")
+                self.trouble = error if isinstance(error, Error) else NetworkError(f"the quorum: {error}")
+                if isinstance(error, LedgerError):
+                    with self._turn:
+                        self._stopped = error
+                    self._fail(self._take_all(), error)
+                    return
                 with self._turn:
                     self._unpublished = [one for one in self._unpublished if not one.group.future.cancelled()]
                     self._turn.wait_for(lambda: self._closing, timeout=_RETRY_S)
@@ -615,7 +439,7 @@ class Log:
         if self._guard is not None:
             said = self._guard.raise_to(Signed(state.size, state.root))
             if said.size > state.size:
-                self._check_not_behind(said)
+                self._check_notbehind(said)
         if self._quorum is not None and (state.size > self._prover.size or not self._prover.checkpoint):
             self._publish(self._quorum, state)
         elif self._quorum is None:
@@ -639,112 +463,30 @@ class Log:
         checkpoint, _ = open_checkpoint(note, [self._signer.key])
         if (checkpoint.size, checkpoint.root) != (state.size, state.root):
             msg = f"the quorum cosigned another checkpoint than that of the log {self.origin}"
-            raise LedgerError(msg)
+            raise NetworkError(msg)
         with self.store.database.write() as connection:
             self.store.publish(connection, state.size, note)
         self._prover = prover.at(state.size, note)
 
-    def _accepted(self, one: _Waiting, prover: Prover) -> Accepted:
+    def _accepted(self, one: Waiting, prover: Prover) -> Accepted:
         index = one.index
         if one.fresh:
             return Accepted(index, lambda: prover.receipt(index, one.salt, one.entry, one.record))
         return Accepted(index, lambda: self.receipt(index))
 
-    def _check_not_behind(self, said: Signed) -> None:
+    def _check_notbehind(self, said: Signed) -> None:
         with self.store.database.read() as connection:
             state = self.store.state(connection)
         if state is None or state.size < said.size:
-            raise _behind(self.origin, 0 if state is None else state.size, said.size)
+            raise behind(self.origin, 0 if state is None else state.size, said.size)
 
-    def _take_all(self) -> list[_Waiting]:
+    def _take_all(self) -> list[Waiting]:
         with self._turn:
             left, self._queue, self._unpublished = [*self._queue, *self._unpublished], [], []
         return left
 
     @staticmethod
-    def _fail(failed: Sequence[_Waiting], error: Error) -> None:
+    def _fail(failed: Sequence[Waiting], error: Error) -> None:
         for group in {id(one.group): one.group for one in failed}.values():
             with contextlib.suppress(InvalidStateError):
                 group.future.set_exception(error)
-
-
-@functools.lru_cache(maxsize=1024)
-def _entry_around(kind: str, issuer: str, key: str) -> tuple[str, str]:
-    """Return what stands before and after the commitment in an entry: checked and written once, for it is always so."""
-    blank = "0" * 64
-    before, after = (
-        entry.Entry(kind=kind, issuer=issuer, key=key, commitment=blank).encode().decode().split(f'"{blank}"', 1)
-    )
-    return f'{before}"', f'"{after}'
-
-
-def check_note(state: State, signer: NoteSigner) -> None:
-    """Make sure that the stored checkpoint is signed by the log's key and is that of the stored tree.
-
-    Raises
-    ------
-    LedgerError
-    """
-    try:
-        checkpoint, _ = open_checkpoint(state.signed, [signer.key])
-    except ReceiptError as error:
-        msg = f"the stored checkpoint of the log {signer.name} is not good: {error.message}"
-        raise LedgerError(msg, hint="is this the key that the log was begun with?") from error
-    if (checkpoint.origin, checkpoint.size, checkpoint.root) != (signer.name, state.size, state.root):
-        msg = f"the stored checkpoint of the log {signer.name} is not that of the stored tree"
-        raise LedgerError(msg, hint="run `rawtrace log audit`")
-
-
-def check_stored(store: LogStore, state: State, signer: NoteSigner, *, progress: Progress = SILENT) -> None:
-    """Check everything that is stored: each entry, each tile, the root, the signature.
-
-    Raises
-    ------
-    LedgerError
-        Names the first fault.
-    """
-    check_note(state, signer)
-    with store.database.read() as connection:
-        faults = derive(
-            lambda path: store.read_in(connection, path, size=state.size),
-            size=state.size,
-            root=state.root,
-            progress=progress,
-        )
-    if faults:
-        msg = f"the log {store.origin} is damaged: {faults[0].message}"
-        raise LedgerError(msg, hint="bring it back from a mirror or a backup; `rawtrace log audit` names every fault")
-
-
-def _check_guard(store: LogStore, state: State, guard: Guard, known: Signed | None, *, new_guard: bool) -> None:
-    if known is None:
-        if state.size and not new_guard:
-            msg = f"the guard {guard.path} of the log {store.origin} is missing, and the log has {state.size} entries"
-            hint = "if no witness has seen a larger tree, begin a new guard: rawtrace log append --new-guard"
-            raise LedgerError(msg, hint=hint)
-        guard.create(Signed(state.size, state.root))
-        return
-    if known.size > state.size:
-        raise _behind(store.origin, state.size, known.size)
-    if Prover(store, state.size, state.signed).root(known.size) != known.root:
-        msg = f"the log {store.origin} has signed another tree of {known.size} entries than the one that is stored"
-        raise LedgerError(msg, hint="this is another database than the one that the log was last signed from")
-
-
-def _behind(origin: str, stored: int, signed: int) -> LedgerError:
-    msg = f"the database of the log {origin} holds {stored} entries, and {signed} have been signed: it is an older copy"
-    hint = "bring the missing entries back first: rawtrace log restore DIR MIRROR-URL|EXPORTED-FOLDER"
-    return LedgerError(msg, hint=hint)
-
-
-def _erase(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:
-    done = connection.execute(
-        sa.update(RECORDS)
-        .where(chosen, RECORDS.c.record.is_not(None))
-        .values(salt=None, record=None, claim_lookup=None)
-    )
-    return int(done.rowcount)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -579,6 +579,8 @@ class Quorum:
         plain = make_signer("witness.example.org")
         self.witness = NoteSigner(plain.name, plain.sign, plain.public, ED25519_COSIGNATURE)
         self.reachable = True
+        self.contradiction = ""
+        self.closed = False
         self.answer: Callable[[bytes], bytes] | None = None
         self.seen: list[tuple[int, int]] = []
 
@@ -588,12 +590,45 @@ class Quorum:
         size = read_checkpoint(checkpoint).size
         self.seen.append((old_size, size))
         assert tuple(proof) == tuple(prove(old_size))
+        self.ask(checkpoint, prove=prove)
         if not self.reachable:
             msg = "the witness does not answer"
             raise NetworkError(msg)
         if self.answer is not None:
             return self.answer(checkpoint)
         return checkpoint + cosign(checkpoint, self.witness, 1_900_000_000).encode()
+
+    def ask(self, checkpoint: bytes, *, prove: Callable[[int], Sequence[bytes]]) -> None:
+        assert prove(read_checkpoint(checkpoint).size) == ()
+        if self.contradiction:
+            raise LedgerError(self.contradiction)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_witness_who_knows_more_keeps_the_log_from_opening(database: Database) -> None:
+    with open_log(database) as log:
+        fill(log, 0, 2)
+    quorum = Quorum()
+    quorum.contradiction = "the witness has seen 9 entries"
+    with pytest.raises(LedgerError, match="has seen 9"):
+        open_log(database, quorum=quorum)
+    quorum.contradiction = ""
+    with open_log(database, quorum=quorum) as log:
+        assert log.submit(submission(2)).result(10).index == 2
+
+
+def test_witness_who_proves_another_history_stops_the_log(database: Database) -> None:
+    quorum = Quorum()
+    with open_log(database, quorum=quorum) as log:
+        fill(log, 0, 2)
+        quorum.contradiction = "the witness shows another tree"
+        with pytest.raises(LedgerError, match="another tree"):
+            log.submit(submission(2)).result(10)
+        with pytest.raises(LedgerError, match="another tree"):
+            log.submit(submission(3))
+        assert log.size == 2
 
 
 def test_nothing_is_acknowledged_or_shown_without_the_quorum(database: Database) -> None:
@@ -630,6 +665,20 @@ def test_entries_that_were_not_published_are_acknowledged_after_a_restart(databa
     with open_log(database, quorum=quorum) as log:
         assert log.submit_many(submissions(0, 1)).result(10)[0].index == 0
         assert log.size == 2
+
+
+def test_log_that_asks_for_a_quorum_no_more_publishes_what_waited(database: Database) -> None:
+    quorum = Quorum()
+    quorum.reachable = False
+    log = open_log(database, quorum=quorum)
+    future = log.submit(submission(0))
+    with pytest.raises(TimeoutError):
+        future.result(0.3)
+    log.close()
+    assert quorum.closed
+    with open_log(database) as log:
+        assert log.size == 1
+        assert log.submit(submission(0)).result(10).index == 0
 
 
 @pytest.mark.parametrize("kind", ["older", "other-key", "garbage"])

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +58,8 @@ class Service:
     writers : Writers, optional
     tell : callable, optional
         Receives every ``Event``.
+    facts : callable, optional
+        What else ``agent status`` is to tell, by name; asked at every step.
     """
 
     def __init__(
@@ -72,7 +74,9 @@ class Service:
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
         writers: Writers | None = None,
         tell: Callable[[Event], None] = lambda event: None,
+        facts: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
+        self._facts, self._told = facts, dict[str, str]()
         self._watched, self._outbox, self._complete = watched, outbox, complete
         self._settings, self._clock, self._tell = settings, clock, telling(tell)
         self._writers = writers or Writers(watched.root, clock=clock)
@@ -134,6 +138,7 @@ class Service:
             The outbox cannot be written, or the watched folder cannot be listed. Nothing is lost; call again later.
         """
         self._collect()
+        self._tell_facts()
         self._take_hints()
         if self._clock() >= self._next_sweep:
             self._sweep()
@@ -170,6 +175,12 @@ class Service:
             # What came meanwhile may have been told of in events that could not be written down.
             self._next_sweep, pause_s = float("-inf"), 0.0
         return pause_s
+
+    def _tell_facts(self) -> None:
+        facts = dict(self._facts())
+        if facts != self._told:
+            self._outbox.note_facts(facts)
+            self._told = facts
 
     def _note_problem(self, text: str) -> None:
         # Where the outbox itself is the problem, the log alone can tell.

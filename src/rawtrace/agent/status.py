@@ -11,6 +11,7 @@ from rawtrace.agent import rows
 from rawtrace.agent.finish import How
 from rawtrace.agent.lock import holder_of
 from rawtrace.agent.rows import Row, State
+from rawtrace.trust.renewal import Nearness, nearness
 
 STATUS_SCHEMA = "urn:rawtrace:schema:agent-status:1"
 _MOST = 20
@@ -83,6 +84,12 @@ def as_dict(found: Status) -> dict[str, Any]:
         "running": found.pid is not None,
         "pid": found.pid,
         **{name: found.facts.get(name, "") for name in ("since", "stopped", "watch", "instrument", "mode", "problem")},
+        "certificate": {
+            "not_after": found.facts.get("certificate_until", ""),
+            "renewal": found.facts.get("certificate_renewal", ""),
+            "problem": found.facts.get("certificate_problem", ""),
+            "near_its_end": _certificate_is_near(found.facts, datetime.now(UTC)) is not Nearness.FAR,
+        },
         "counts": found.counts,
         "waiting": [_waiting(row) for row in found.waiting],
         "failed": [
@@ -119,6 +126,7 @@ def as_text(found: Status) -> str:
     lines.append(f"watches {facts.get('watch', 'nothing yet')} ({facts.get('mode', '')})")
     if facts.get("problem"):
         lines.append(f"cannot work at the moment: {facts['problem']}")
+    lines += certificate_lines(facts, datetime.now(UTC))
     waiting = sum(counts[state] for state in ("seen", "waiting", "sealing"))
     parts = [f"{counts['sealed']} sealed", f"{waiting} waiting", f"{counts['failed']} failed"]
     parts += [f"{counts[name]} {text}" for name, text in _RARE.items() if counts.get(name)]
@@ -133,6 +141,36 @@ def as_text(found: Status) -> str:
         [f"{_when(row.sealed_at)}  {_name(row)}  {_HOW.get(row.how, row.how)}" for row in found.sealed[:5]],
     )
     return "\n".join(lines)
+
+
+def certificate_lines(facts: dict[str, str], at: datetime) -> list[str]:
+    """Return what to say of the certificate; loud where its end is near."""
+    until = facts.get("certificate_until", "")
+    if not until:
+        return []
+    problem = facts.get("certificate_problem", "")
+    near = _certificate_is_near(facts, at)
+    if near is Nearness.OVER:
+        lines = [
+            f"CERTIFICATE RAN OUT on {_when(until)}: nothing can be sealed until it is renewed",
+            "with a new one-time code: rawtrace instrument renew DIR --code-file FILE",
+        ]
+    elif near is Nearness.NEAR:
+        days = (datetime.fromisoformat(until) - at).total_seconds() / 86_400
+        lines = [f"CERTIFICATE RUNS OUT IN {days:.0f} DAYS, on {_when(until)}: it should have been renewed by now"]
+    else:
+        lines = [f"certificate valid until {_when(until)}"]
+    if problem:
+        lines.append(f"not renewed yet, tried again by itself: {problem}")
+    return lines
+
+
+def _certificate_is_near(facts: dict[str, str], at: datetime) -> Nearness:
+    try:
+        start, end = (datetime.fromisoformat(facts[name]) for name in ("certificate_from", "certificate_until"))
+        return nearness(start, end, at)
+    except (KeyError, ValueError, TypeError):
+        return Nearness.FAR
 
 
 _RARE = {

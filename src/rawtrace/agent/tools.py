@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rawtrace.agent.work import Made, SealRead, Tools
@@ -11,14 +12,14 @@ from rawtrace.trust.signer import Identity
 _MAX_SEAL_BYTES = 64 << 20
 
 
-def tools_of(signer: Identity) -> Tools:
-    """Return the tools of an agent that signs as ``signer``."""
+def tools_of(signer: Callable[[], Identity]) -> Tools:
+    """Return the tools of an agent that signs as whoever ``signer`` returns when a seal begins."""
 
     def seal_as(path: Path, *, capture: str, supersede: bool) -> Made:
         from rawtrace.sealing.assertions import Capture
         from rawtrace.sealing.seal import seal
 
-        return seal(path, signer=signer, capture=Capture(capture), supersede=supersede)
+        return seal(path, signer=signer(), capture=Capture(capture), supersede=supersede)
 
     return Tools(seal=seal_as, read_seal=read_seal, content=content)
 
@@ -41,12 +42,13 @@ def read_seal(sidecar: Path) -> SealRead:
         msg = f"{sidecar} is larger than any seal"
         raise SealUnreadableError(msg)
     store = manifest.read_store(data)
-    active = store.manifests[store.active]
-    bound = [one.data for one in active.assertions if one.label == assertions.HASH_DATA and isinstance(one.data, dict)]
+    # A counter-signature that a store has added is about the seal, not about the data.
+    sealed = store.bound_manifest() or store.active_manifest
+    bound = [one.data for one in sealed.assertions if one.label == assertions.HASH_DATA and isinstance(one.data, dict)]
     digest = bound[0].get("hash") if bound else None
     return SealRead(
-        label=active.label,
-        claim_sha256=active.claim_sha256,
+        label=sealed.label,
+        claim_sha256=sealed.claim_sha256,
         content_sha256=digest.hex() if isinstance(digest, bytes) else "",
     )
 

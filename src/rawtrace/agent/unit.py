@@ -35,12 +35,9 @@ Environment=RAWTRACE_CONFIG_DIR=/var/lib/rawtrace HOME=/var/lib/rawtrace
 ProtectSystem=strict
 ProtectHome={home}
 ReadWritePaths={watch}
-ReadOnlyPaths={instrument}
+{identity}={instrument}
 PrivateTmp=yes
-# Sealing needs no network. A token that is reached through pcscd works: that is a local socket.
-PrivateNetwork=yes
-RestrictAddressFamilies=AF_UNIX
-IPAddressDeny=any
+{network}
 
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -75,7 +72,17 @@ WantedBy=multi-user.target
 """
 
 
-def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace") -> str:
+_NO_NETWORK = """\
+# Sealing needs no network. A token that is reached through pcscd works: that is a local socket.
+PrivateNetwork=yes
+RestrictAddressFamilies=AF_UNIX
+IPAddressDeny=any"""
+_NETWORK = """\
+# The trust store is asked for a new certificate in time, and nobody else.
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"""
+
+
+def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace", online: bool = False) -> str:
     """Return the text of a unit file.
 
     Parameters
@@ -84,6 +91,8 @@ def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace"
         The watched folder, the instrument's identity, and the ``rawtrace`` program; made absolute.
     user : str
         Account that runs the agent.
+    online : bool
+        Whether the agent asks a trust store, as it does to renew an identity that came from one.
 
     Raises
     ------
@@ -97,7 +106,14 @@ def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace"
     at_home = any(PurePosixPath(str(path)).is_relative_to(home) for path in paths.values() for home in _HOMES)
     quoted = {name: _quote(str(path)) for name, path in paths.items()}
     home = "read-only" if at_home else "yes"
-    return _UNIT.format(**quoted, mounts=f"{quoted['watch']} {quoted['instrument']}", user=user, home=home)
+    return _UNIT.format(
+        **quoted,
+        mounts=f"{quoted['watch']} {quoted['instrument']}",
+        user=user,
+        home=home,
+        identity="ReadWritePaths" if online else "ReadOnlyPaths",
+        network=_NETWORK if online else _NO_NETWORK,
+    )
 
 
 def _quote(text: str) -> str:

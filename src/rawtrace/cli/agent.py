@@ -120,6 +120,9 @@ def run(
     The identity, --state and --log lie outside the watched folder, where only
     the agent's own account can write.
 
+    An identity that came from an authority's address is renewed by the agent
+    itself when two thirds of its certificate's life are over.
+
     Ctrl-C or a SIGTERM lets the seal under way finish. A kill at any moment
     does no harm: the next start takes up what was left.
     """
@@ -127,6 +130,7 @@ def run(
     from rawtrace.agent.lock import StateLock
     from rawtrace.agent.outbox import Outbox
     from rawtrace.agent.places import check_places
+    from rawtrace.agent.renewal import renewal_of
     from rawtrace.agent.service import Service
     from rawtrace.agent.settings import Settings
     from rawtrace.agent.tools import tools_of
@@ -136,6 +140,7 @@ def run(
     state = state or _default_state(root)
     watched = WatchedFolder(root, excluded=(engine_notes,) if engine_notes else ())
     check_places(root, identity=instrument, own={"--state": state} | ({"--log": log_file} if log_file else {}))
+    renewal = renewal_of(instrument) if instrument.is_dir() else None
     signer = _instrument(instrument)
     patience = Patience(quiet_s=quiet_period, long_quiet_s=long_quiet)
     settings = Settings(patience=patience, late_s=late_window, engine_notes=_notes_folder(engine_notes))
@@ -146,13 +151,16 @@ def run(
         stack.enter_context(StateLock(state))
         outbox = stack.enter_context(Outbox(state, now=_now))
         stack.enter_context(stop.listening())
+        if renewal is not None:
+            stack.enter_context(renewal.running())
         service = Service(
             watched=watched,
             outbox=outbox,
-            tools=tools_of(signer),
+            tools=tools_of((lambda: renewal.signer) if renewal is not None else (lambda: signer)),
             complete=completeness,
             settings=settings,
             tell=_tell_json if as_json else lambda event: None,
+            facts=renewal.facts if renewal is not None else (lambda: _certificate_facts(signer)),
         )
         outbox.note_facts(_facts(watched.root, instrument, mode="once" if once else "poll" if poll else "events"))
         good = True
@@ -199,10 +207,13 @@ def unit(root: Path, instrument: Path, user: str) -> None:
       rawtrace agent unit --watch /data/scope-3 --instrument /etc/rawtrace/scope-3
     """
     from rawtrace.agent.unit import unit as unit_text
+    from rawtrace.trust.signer import ORIGIN_FILE
 
     # The program beside this interpreter: the unit must not depend on anybody's PATH.
     program = Path(sys.executable).with_name("rawtrace.exe" if sys.platform == "win32" else "rawtrace")
-    output.line(unit_text(watch=root, instrument=instrument, program=program, user=user).rstrip("\n"))
+    online = (instrument / ORIGIN_FILE).is_file()
+    text = unit_text(watch=root, instrument=instrument, program=program, user=user, online=online)
+    output.line(text.rstrip("\n"))
 
 
 class _Stop:
@@ -290,6 +301,17 @@ def _instrument(folder: Path) -> Any:
         msg = f"{folder} is the identity of a {signer.kind.value}; the agent seals captures, which only instruments may"
         raise ForbiddenSealError(msg, hint="make one with: rawtrace instrument new")
     return signer
+
+
+def _certificate_facts(signer: Any) -> dict[str, str]:
+    """Return what there is to tell of a certificate that the agent does not renew by itself."""
+    leaf = signer.leaf
+    return {
+        "certificate_from": f"{leaf.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "certificate_until": f"{leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "certificate_renewal": "",
+        "certificate_problem": "",
+    }
 
 
 def _notes_folder(folder: Path | None) -> Path | None:

@@ -446,7 +446,10 @@ def certify(
             _check_pace(store, applicant)
             leaf = _adopt(store, asked, question, key)
             if leaf is None:
-                leaf = authorities.issue(store.authority_folder, asked, renews=applicant.shown, now=store.now())[0]
+                days = store.settings.enrolment.certificate_days or None
+                leaf = authorities.issue(
+                    store.authority_folder, asked, renews=applicant.shown, now=store.now(), days=days
+                )[0]
             _note(store, applicant, question, leaf, key, source)
     _log(store, leaf, applicant.grant.kind)
     return leaf

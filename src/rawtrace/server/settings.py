@@ -80,12 +80,15 @@ class Enrolment:
         An officer approves each request, even with a good code.
     code_days : float
         How long a one-time code is good.
+    certificate_days : int
+        How long certificates are good, 1 to 3660; 0 for 366 days (key in a file) or 1098 (in a token).
     device_authorities : tuple[str, ...]
         PEM files of vendors whose device certificates are accepted, relative to the store's folder.
     """
 
     approval: bool = False
     code_days: float = 14.0
+    certificate_days: int = 0
     device_authorities: tuple[str, ...] = ()
 
 

@@ -26,6 +26,18 @@ def test_the_unit_gives_the_agent_nothing_it_does_not_need(line: str) -> None:
     assert line in make()
 
 
+def test_an_identity_that_is_renewed_online_can_be_written_and_the_store_be_asked() -> None:
+    text = unit(
+        watch=Path("/data/scope"),
+        instrument=Path("/etc/rawtrace/scope"),
+        program=Path("/usr/bin/rawtrace"),
+        online=True,
+    )
+    assert "ReadWritePaths=/etc/rawtrace/scope" in text
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in text
+    assert "PrivateNetwork" not in text
+
+
 @pytest.mark.parametrize("path", ["/data/a\nExecStart=/bin/sh", "/data/\x1b[2J", "/data/a\u2028b"])
 def test_a_path_cannot_add_a_line(path: str) -> None:
     with pytest.raises(UsageError, match="cannot hold"):

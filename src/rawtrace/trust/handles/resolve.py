@@ -282,7 +282,8 @@ class Resolver:
 
     def _ask(self, places: Sequence[_Place], handle: Handle, walk: _Walk) -> Record:
         """Ask one place after the other until one has the answer."""
-        walk.step(handle, "record")
+        # The same record may be asked for at a root and, referred, elsewhere; at one place it is asked for once.
+        walk.step(handle, f"at {places[0].url if places else 'nobody'}")
         now = time.monotonic()
         ready = [place for place in places if self._resting.get(place.url, 0.0) <= now]
         resting = [place for place in places if place not in ready]
@@ -330,9 +331,6 @@ class Resolver:
         else:
             given = answer.values or ()
             places = self._sites(given, handle, derived=derived) or self._sites(given, handle, derived=not derived)
-        walk.step(handle, f"referral {len(walk.seen)}")
-        # The same handle is asked for again, at another place.
-        walk.seen.discard(f"record {handle.key}")
         return self._ask(places, handle, walk)
 
     def _answer(self, place: _Place, handle: Handle, walk: _Walk) -> tuple[Answer, Hop]:

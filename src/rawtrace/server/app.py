@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from starlette.routing import Route as StarletteRoute
 from rawtrace.server import problems
 from rawtrace.server.access import Role, Route
 from rawtrace.server.calls import SECURITY_HEADERS, Call, Handler, endpoint
+from rawtrace.server.pages.facing import facing, refusal
 from rawtrace.server.store import Store
 
 _EVERYBODY = (Role.PUBLIC,)
@@ -35,7 +36,21 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/tokens", handler="api.access:new_token", roles=(Role.OPERATOR,)),
     Route(method="DELETE", path="/tokens/{token_id}", handler="api.access:withdraw_token", roles=(Role.OPERATOR,)),
     Route(method="GET", path="/audit", handler="api.access:audit", roles=(Role.AUDITOR,)),
+    # --- pages
+    Route(method="GET", path="/", handler="api.home:home", roles=_EVERYBODY),
+    Route(method="GET", path="/static/style.css", handler="api.pages:style", roles=_EVERYBODY),
+    Route(method="GET", path="/login", handler="api.pages:login", roles=_EVERYBODY),
+    Route(method="GET", path="/instruments/new", handler="api.pages:new_instrument", roles=(Role.OPERATOR,)),
+    # Forms know GET and POST only.
+    Route(
+        method="POST",
+        path="/tokens/{token_id}/withdraw",
+        handler="api.access:withdraw_token",
+        roles=(Role.OPERATOR,),
+    ),
+    Route(method="POST", path="/enrolments/{id}/cancel", handler="api.enrolment:cancel", roles=(Role.OPERATOR,)),
     # --- instruments
+    Route(method="GET", path="/authorities", handler="api.authorities:listing", roles=_EVERYBODY),
     Route(method="GET", path="/instruments", handler="api.instruments:listing", roles=_EVERYBODY),
     Route(
         method="POST",
@@ -96,6 +111,13 @@ ROUTES: tuple[Route, ...] = (
         roles=(Role.INSTRUMENT, Role.GATEWAY, Role.OPERATOR),
         spools=True,
     ),
+    # --- statuses
+    Route(method="GET", path="/statuses", handler="api.status:listing", roles=_EVERYBODY),
+    Route(method="POST", path="/statuses", handler="api.status:revoke", roles=(Role.OFFICER,), body_limit=16_384),
+    Route(method="POST", path="/ocsp", handler="api.status:ocsp_posted", roles=_EVERYBODY, body_limit=4_096),
+    Route(method="GET", path="/ocsp/{request:path}", handler="api.status:ocsp_asked", roles=_EVERYBODY),
+    Route(method="GET", path="/crl", handler="api.status:crl", roles=_EVERYBODY),
+    Route(method="GET", path="/trust-list", handler="api.status:trust_list", roles=_EVERYBODY),
     # --- handles
     Route(method="GET", path="/api/handles/{prefix}/{suffix:path}", handler="api.handles:resolve", roles=_EVERYBODY),
     # --- enrolment
@@ -145,14 +167,16 @@ def create_app(store: Store) -> Starlette:
     """Return the application for an open store; closing the store is the caller's business."""
     by_path: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        by_path.setdefault(route.path, {})[route.method] = endpoint(route, handler_of(route), store)
-    routes = [StarletteRoute(path, _by_method(methods), methods=list(methods)) for path, methods in by_path.items()]
+        by_path.setdefault(route.path, {})[route.method] = endpoint(route, facing(route, handler_of(route)), store)
+    routes = [
+        StarletteRoute(path, _by_method(methods, store), methods=list(methods)) for path, methods in by_path.items()
+    ]
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
 
-    return Starlette(routes=routes, exception_handlers={HTTPException: _refused}, lifespan=lifespan)
+    return Starlette(routes=routes, exception_handlers={HTTPException: _refused_by(store)}, lifespan=lifespan)
 
 
 def handler_of(route: Route) -> Handler:
@@ -173,18 +197,22 @@ def openapi(_call: Call) -> Response:
     return Response(Path(__file__).with_name("openapi.yaml").read_bytes(), media_type="application/yaml")
 
 
-def _by_method(methods: dict[str, Any]) -> Any:
+def _by_method(methods: dict[str, Any], store: Store) -> Any:
     async def answer(request: Request) -> Response:
         response: Response = await methods["GET" if request.method == "HEAD" else request.method](request)
-        return response
+        return refusal(store, request.headers.get("accept", ""), response)
 
     return answer
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    said = {404: "there is nothing at this address", 405: "this address is not asked with that method"}
-    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    return problems.response(
-        status, code="E180", detail=said.get(status, "refused"), headers={**SECURITY_HEADERS, **headers}
-    )
+def _refused_by(store: Store) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def refused(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        said = {404: "there is nothing at this address", 405: "this address is not asked with that method"}
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        response = problems.response(
+            status, code="E180", detail=said.get(status, "refused"), headers={**SECURITY_HEADERS, **headers}
+        )
+        return refusal(store, request.headers.get("accept", ""), response)
+
+    return refused

@@ -32,6 +32,8 @@ class Query:
         PID of an instrument: others of the same product or of one of its types.
     related : str
         Identifier of a work or another thing, such as a DOI.
+    pids, other_than : frozenset[str] or None
+        Only these instruments; all but these.
     after : tuple[str, str]
         The last item of the page before: how it sorts, and its PID.
     limit : int
@@ -46,6 +48,8 @@ class Query:
     model: str = ""
     like: str = ""
     related: str = ""
+    pids: frozenset[str] | None = None
+    other_than: frozenset[str] | None = None
     after: tuple[str, str] = ("", "")
     limit: int = 50
 
@@ -95,6 +99,10 @@ def _conditions(query: Query) -> Iterable[sa.ColumnElement[bool]]:
         yield (sa.literal("\n") + table.product).contains(f"\n{folded(query.manufacturer)}\n", autoescape=True)
     if query.model:
         yield table.product.endswith(f"\n{folded(query.model)}", autoescape=True)
+    if query.pids is not None:
+        yield table.pid.in_(sorted(query.pids))
+    if query.other_than is not None:
+        yield table.pid.not_in(sorted(query.other_than))
     if query.related:
         wanted = folded_identifier(query.related)
         yield table.pid.in_(sa.select(RELATED.c.pid).where(RELATED.c.identifier == wanted))

@@ -117,7 +117,7 @@ def listed(entry: Entry, found: tuple[Certificate, ...]) -> dict[str, Any]:
         "place": entry.place,
         "kind": entry.kind.value,
         "status": entry.status.value,
-        "certificate": _state_of(found),
+        "certificate": state_of(found),
         "certified_until": _moment(standing.not_after) if standing else None,
         "version": entry.version,
         "changed": entry.changed,
@@ -182,7 +182,7 @@ def tag_of(body: bytes, version: int) -> str:
     return f'"{version}-{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def _state_of(found: tuple[Certificate, ...]) -> str:
+def state_of(found: tuple[Certificate, ...]) -> str:
     """Return how an instrument's certificates stand: by the one that reaches furthest, else by the newest."""
     if not found:
         return "none"

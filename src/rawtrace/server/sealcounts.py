@@ -29,6 +29,13 @@ def per_month(store: Store, pid: str) -> tuple[tuple[str, int], ...]:
     return tuple((name, found.get(name, 0)) for name in _months(min(found), max(found)))
 
 
+def latest(store: Store, pid: str) -> str:
+    """Return when the newest seal of an instrument reached the store; empty where none has."""
+    with store.database.read() as connection:
+        found = connection.execute(sa.select(sa.func.max(SEALS.c.received)).where(SEALS.c.pid == pid)).scalar()
+    return str(found or "")
+
+
 def _months(first: str, last: str) -> list[str]:
     number, end = _number(first), _number(last)
     start = max(number, end - _MOST_MONTHS + 1)

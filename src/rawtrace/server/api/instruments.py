@@ -34,7 +34,8 @@ _MAX_LINES = 1_000
 _MAX_LIMIT = 200
 _MAX_TEXT = 300
 _MAX_WORDS = 8
-_FILTERS = ("q", "owner", "type", "status", "place", "manufacturer", "model", "like", "related")
+_FILTERS = ("q", "owner", "type", "status", "place", "manufacturer", "model", "like", "related", "certificate")
+_STATES = ("good", "ends-soon", "ended", "revoked", "not-yet", "none")
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[0-9a-f]+)?"')
 
 
@@ -365,11 +366,24 @@ def _query(call: Call) -> tuple[Query, Any]:
         limit=int(limit),
     )
     # A cursor belongs to what was asked: with another question it would skip without a word.
-    mark = hashlib.sha256(repr(dataclasses.astuple(dataclasses.replace(query, limit=0))).encode()).hexdigest()[:12]
+    mark = hashlib.sha256(repr(sorted(asked.items())).encode()).hexdigest()[:12]
+    query = _by_certificate(call, query, asked["certificate"])
     cursor = call.query.get("cursor", "")
     if cursor:
         query = dataclasses.replace(query, after=_read_cursor(cursor, mark))
     return query, lambda after: _cursor(after, mark)
+
+
+def _by_certificate(call: Call, query: Query, state: str) -> Query:
+    if not state:
+        return query
+    if state not in _STATES:
+        msg = f"certificate is one of {', '.join(_STATES)}"
+        raise Problem(400, msg)
+    states = {pid: views.state_of(found) for pid, found in views.certificates(call.store).items()}
+    if state == "none":
+        return dataclasses.replace(query, other_than=frozenset(states))
+    return dataclasses.replace(query, pids=frozenset(pid for pid, one in states.items() if one == state))
 
 
 def _owner(text: str) -> str:

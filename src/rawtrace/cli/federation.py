@@ -100,7 +100,7 @@ def new(
 
     \b
     Examples:
-      rawtrace federation new ./federation --name example --key Anna=anna.pem --key Ben=ben.pem --key Cleo=cleo.pem
+      rawtrace federation new ./federation --name example --key Chair=chair.pem --key Secretary=secretary.pem --key Treasurer=treasurer.pem
 
     Nothing is published before enough signers have signed the draft.
     """
@@ -246,7 +246,7 @@ def rotate(
 
     \b
     Examples:
-      rawtrace federation rotate ./federation --remove-key 0123456789abcdef --add-key Dora=dora.pem
+      rawtrace federation rotate ./federation --remove-key 0123456789abcdef --add-key Chair=new-chair.pem
       rawtrace federation rotate ./federation --new-online-key
       rawtrace federation rotate ./federation
 

@@ -19,7 +19,7 @@ from rawtrace.errors import StoreError
 from rawtrace.server.settings import SETTINGS_FILE
 from rawtrace.server.store import log_signer
 from rawtrace.trust import authority as authorities
-from rawtrace.trust import keys, staging
+from rawtrace.trust import authorityfolder, keys, staging
 from rawtrace.web import check_address
 
 VKEY_FILE = "vkey"
@@ -80,6 +80,8 @@ def found_store(folder: Path, plan: Plan) -> None:
         else:
             authorities.open_authority(plan.authority)
             shutil.copytree(plan.authority, new / "authority")
+        # Certificates that are issued from now on say where their status can be asked for.
+        authorityfolder.set_url(new / "authority", url)
         for part in ("log", "witness"):
             (new / part).mkdir(mode=0o700)
             keys.create_in_folder(new / part, keys.Algorithm.ED25519)

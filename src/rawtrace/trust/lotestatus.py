@@ -53,11 +53,8 @@ def read_status(record: object, authority: bytes, place: str, time_of: str) -> S
             raise TrustListError(msg)
         scope = read_scope(record["scope"], place)
         about = scope.words
-    elif not isinstance(serial, str) or not _HEX_SERIAL.fullmatch(serial):
-        msg = f"{place} has a status without a serial number in lower-case hexadecimal"
-        raise TrustListError(msg)
     else:
-        about = serial
+        about = f"{read_serial(serial, place):x}"
     reason = record.get("reason")
     if not isinstance(reason, str) or reason not in REASONS:
         msg = f"{place} gives no reason that RFC 5280 knows for the status of {about}"
@@ -83,6 +80,19 @@ def read_status(record: object, authority: bytes, place: str, time_of: str) -> S
         doubt_from=read_position(record.get("doubtFrom"), f"the start of the doubt about {about} in {place}"),
         logged=read_position(record.get("logged"), f"the place in a log of the status of {about} in {place}"),
     )
+
+
+def read_serial(value: object, place: str) -> int:
+    """Read a certificate's serial number.
+
+    Raises
+    ------
+    TrustListError
+    """
+    if not isinstance(value, str) or not _HEX_SERIAL.fullmatch(value):
+        msg = f"{place} has a status without a serial number in lower-case hexadecimal"
+        raise TrustListError(msg)
+    return int(value, 16)
 
 
 def read_scope(value: object, place: str) -> Scope:

@@ -37,6 +37,7 @@ COMMANDS: dict[str, _Entry] = {
     "trust": _Entry("rawtrace.cli.trust:trust", "the trust lists that verify goes by"),
     "federation": _Entry("rawtrace.cli.federation:federation", "publish whom members of a federation rely on"),
     "agent": _Entry("rawtrace.cli.agent:agent", "seal what an instrument writes, by itself"),
+    "log": _Entry("rawtrace.cli.log:log", "keep and check logs that nobody can rewrite unseen"),
     "store": _Entry("rawtrace.cli.store:store", "make a trust store, and let people in"),
     "prefix": _Entry("rawtrace.cli.prefix:prefix", "let a store answer for handles"),
     "serve": _Entry("rawtrace.cli.serve:serve", "a trust store's server"),

@@ -11,8 +11,9 @@ earlier size is its beginning.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,18 +22,28 @@ from rawtrace.errors import LedgerError, ReceiptError
 from rawtrace.ledger.merkle import EMPTY_ROOT, HASH, leaf_hash, root_of
 from rawtrace.ledger.tiles import WIDTH, decode_bundle, encode_bundle, parse_path
 
+
+class _Bytes(sa.LargeBinary):
+    """Bytes, also where somebody has put something else into the file: that reads as nothing, and is found so."""
+
+    def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        return lambda value: None if value is None else bytes(value) if isinstance(value, _BINARY) else b""
+
+
+_BINARY = (bytes, bytearray, memoryview)
+
 STATES = sa.Table(
     "log_state",
     METADATA,
     sa.Column("origin", sa.Text, primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("root", sa.LargeBinary, nullable=False),
+    sa.Column("root", _Bytes, nullable=False),
     # The log's own signature over size and root; empty for a mirror, which signs nothing of the log's.
-    sa.Column("signed", sa.LargeBinary, nullable=False),
+    sa.Column("signed", _Bytes, nullable=False),
     sa.Column("published_size", sa.BigInteger, nullable=False),
-    sa.Column("checkpoint", sa.LargeBinary, nullable=False),
+    sa.Column("checkpoint", _Bytes, nullable=False),
     # For looking records up; never leaves the database.
-    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("secret", _Bytes, nullable=False),
 )
 TILES = sa.Table(
     "log_tile",
@@ -40,14 +51,14 @@ TILES = sa.Table(
     sa.Column("origin", sa.Text, primary_key=True),
     sa.Column("level", sa.Integer, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True),
-    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("data", _Bytes, nullable=False),
 )
 BUNDLES = sa.Table(
     "log_bundle",
     METADATA,
     sa.Column("origin", sa.Text, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True),
-    sa.Column("data", sa.LargeBinary, nullable=False),
+    sa.Column("data", _Bytes, nullable=False),
 )
 RECORDS = sa.Table(
     "log_record",
@@ -57,11 +68,11 @@ RECORDS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("added", sa.Text, nullable=False),
     # HMAC under the log's secret, so unique without the origin; outlives the record, and tells nothing of it.
-    sa.Column("lookup", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("lookup", _Bytes, nullable=False, unique=True),
     # The same of the claim that a seal's record names, so that a receipt can be asked for; goes with the record.
-    sa.Column("claim_lookup", sa.LargeBinary, index=True),
-    sa.Column("salt", sa.LargeBinary),
-    sa.Column("record", sa.LargeBinary),
+    sa.Column("claim_lookup", _Bytes, index=True),
+    sa.Column("salt", _Bytes),
+    sa.Column("record", _Bytes),
 )
 TABLES = (STATES, TILES, BUNDLES, RECORDS)
 

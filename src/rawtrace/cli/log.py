@@ -1,0 +1,495 @@
+"""``rawtrace log``: what was promised, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rawtrace import durable
+from rawtrace.cli import logfolders, output
+from rawtrace.cli.groups import Group
+from rawtrace.cli.parameters import PATH
+from rawtrace.errors import AlreadyExistsError, InputNotFoundError, LedgerError, ReceiptError, UsageError
+
+if TYPE_CHECKING:
+    from rawtrace.ledger.audit import Audit, RecordCheck
+    from rawtrace.ledger.derive import Read
+    from rawtrace.ledger.note import VerifierKey
+    from rawtrace.ledger.policy import Policy
+    from rawtrace.web import Web
+
+SCHEMA = "urn:rawtrace:schema:log:1"
+AUDIT_SCHEMA = "urn:rawtrace:schema:log-audit:1"
+EXIT_FOUND = 20
+_MAX_TOKEN_BYTES = 4_096
+_WAIT_S = 300.0
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_folder_argument = click.argument("folder", metavar="DIR", type=PATH)
+_vkey_option = click.option("--vkey", metavar="KEY", help="The log's verifier key (name+id+key).")
+_token_option = click.option("--token-file", type=PATH, help="File with a bearer token, for an address.")
+
+
+@click.group(cls=Group)
+def log() -> None:
+    """Keep a log that nobody can rewrite unseen, and check those of others.
+
+    \b
+    Examples:
+      rawtrace log init ./log --origin log.example.org/microscopy
+      rawtrace log append ./log plate.ome.tiff.c2pa results.csv
+      rawtrace log verify results.csv --policy ./log/policy
+      rawtrace log audit ./log
+      rawtrace log export ./log ./public
+
+    DIR is a folder that `log init` made, or a trust store's. The formats are
+    those of c2sp.org: other people's tools read, mirror and audit such a log.
+    """
+
+
+@log.command()
+@_folder_argument
+@click.option("--origin", required=True, metavar="NAME", help="Its name for ever, such as log.example.org/microscopy.")
+@click.option("--database", default="", metavar="URL", help="postgresql://…; without it a SQLite file in DIR.")
+@click.option("--guard", type=PATH, help="Where the last signed size is kept; best on another disk than DIR.")
+@_json_option
+def init(folder: Path, *, origin: str, database: str, guard: Path | None, as_json: bool) -> None:
+    """Begin a log in DIR, which must not exist yet.
+
+    \b
+    Examples:
+      rawtrace log init ./log --origin log.example.org/microscopy
+      rawtrace log init ./log --origin log.example.org/microscopy --guard /var/lib/guards/microscopy
+
+    DIR holds the log's key. Witnesses are named in DIR/policy (tlog-policy);
+    with a quorum there, nothing is acknowledged that they have not cosigned.
+    """
+    made = logfolders.create(folder, origin=origin, database=database, guard=guard)
+    key = made.key()
+    value = {"schema": SCHEMA, "folder": str(folder), "origin": origin, "verifier_key": key.text}
+    text = f"began the log {origin} in {folder}\n  verifier key  {key.text}"
+    output.emit(value, as_json=as_json, text=text)
+
+
+@log.command()
+@_folder_argument
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=PATH)
+@click.option("--new-guard", is_flag=True, help="Begin a new guard; only when no witness knows a larger log.")
+@_json_option
+def append(folder: Path, files: tuple[Path, ...], *, new_guard: bool, as_json: bool) -> None:
+    """Log files, and write the receipt of each beside it: FILE.tlog-proof.
+
+    \b
+    Examples:
+      rawtrace log append ./log results.csv
+      rawtrace log append ./log *.c2pa
+
+    Of a seal (.c2pa) the log records certificate, claim and signature, so that
+    `rawtrace verify` finds the receipt; of any other file its SHA-256 and size.
+    In public stands a salted hash of that record only. A file that was logged
+    before keeps its index.
+    """
+    from rawtrace.ledger.receipt import SUFFIX
+
+    found = logfolders.find(folder)
+    submissions = [logfolders.submission_of(path, found.origin) for path in files]
+    with found.writing(new_guard=new_guard, progress=output.progress()) as opened:
+        accepted = opened.submit_many(submissions).result(_WAIT_S)
+        written = []
+        for path, one in zip(files, accepted, strict=True):
+            target = path.with_name(path.name + SUFFIX)
+            _add_receipt(target, one.receipt, found.origin)
+            written.append({"file": str(path), "index": one.index, "receipt": str(target)})
+    text = "\n".join(f"{one['file']}: entry {one['index']}, receipt {one['receipt']}" for one in written)
+    output.emit({"schema": SCHEMA, "origin": found.origin, "logged": written}, as_json=as_json, text=text)
+
+
+@log.command()
+@_folder_argument
+@click.argument("what", metavar="FILE|INDEX")
+@click.option("--out", type=PATH, help="Write the receipt there.")
+@_json_option
+def prove(folder: Path, what: str, *, out: Path | None, as_json: bool) -> None:
+    """Print the receipt of a FILE, or of the entry INDEX, to the newest checkpoint.
+
+    \b
+    Examples:
+      rawtrace log prove ./log results.csv
+      rawtrace log prove ./log 17 --out entry-17.tlog-proof
+    """
+    found = logfolders.find(folder)
+    with found.writing(progress=output.progress()) as opened:
+        index = int(what) if what.isascii() and what.isdigit() and len(what) < 19 else None
+        if index is None:
+            places = [opened.find(one) for one in logfolders.record_bytes(Path(what))]
+            index = next((place for place in places if place is not None), None)
+            if index is None:
+                msg = f"{what} is not in the log {found.origin}"
+                raise InputNotFoundError(msg, hint="log it: rawtrace log append DIR FILE")
+        receipt = opened.receipt(index)
+    if out is not None:
+        durable.write_new(out, receipt)
+    value = {"schema": SCHEMA, "origin": found.origin, "index": index, "receipt": receipt.decode()}
+    text = f"entry {index}: {out}" if out is not None else receipt.decode().removesuffix("\n")
+    output.emit(value, as_json=as_json, text=text)
+
+
+@log.command()
+@click.argument("file", metavar="FILE", type=PATH)
+@click.option("--policy", "policy_file", type=PATH, help="Which logs and witnesses to believe (tlog-policy).")
+@_vkey_option
+@click.option("--receipt", "receipt_file", type=PATH, help="The receipts; FILE.tlog-proof if not named.")
+@_json_option
+def verify(file: Path, *, policy_file: Path | None, vkey: str | None, receipt_file: Path | None, as_json: bool) -> int:
+    """Check offline that a log holds FILE, and since when.
+
+    \b
+    Examples:
+      rawtrace log verify results.csv --policy ./log/policy
+      rawtrace log verify plate.ome.tiff.c2pa --vkey log.example.org/microscopy+0123abcd+AXYZ…
+
+    The time is the witnesses': a log without them proves that a file is in it,
+    and not since when. Exit code 20: the receipt does not hold, or is not FILE's.
+    """
+    from rawtrace.ledger.receipt import MAX_FILE, SUFFIX, check_receipt, read_receipts
+
+    policy = _policy(policy_file, vkey)
+    source = receipt_file or file.with_name(file.name + SUFFIX)
+    records = logfolders.record_bytes(file)
+    held: list[dict[str, Any]] = []
+    problems: list[str] = []
+    try:
+        receipts = read_receipts(durable.read_bounded(source, limit=MAX_FILE))
+    except ReceiptError as error:
+        receipts = ()
+        problems.append(error.message)
+    for one in receipts:
+        try:
+            checked = check_receipt(one, policy)
+            if checked.record not in records:
+                msg = f"the receipt of entry {checked.index} is that of something else than {file}"
+                raise ReceiptError(msg)
+        except ReceiptError as error:
+            problems.append(error.message)
+            continue
+        time_s = checked.checked.time_s
+        held.append(
+            {
+                "origin": checked.checked.checkpoint.origin,
+                "index": checked.index,
+                "size": checked.checked.checkpoint.size,
+                "cosigned_by": [cosignature.name for cosignature in checked.checked.cosignatures],
+                "time": "" if time_s is None else _time(time_s),
+            }
+        )
+    value = {"schema": SCHEMA, "file": str(file), "held": held, "problems": problems}
+    output.emit(value, as_json=as_json, text="\n".join(_held_text(file, held, problems)))
+    return 0 if held else EXIT_FOUND
+
+
+@log.command()
+@click.argument("where", metavar="DIR|URL")
+@_vkey_option
+@click.option("--older", multiple=True, type=PATH, metavar="FILE", help="A checkpoint seen before; repeatable.")
+@_token_option
+@_json_option
+def audit(where: str, *, vkey: str | None, older: tuple[Path, ...], token_file: Path | None, as_json: bool) -> int:
+    """Compute a whole log anew, and name what does not fit.
+
+    \b
+    Examples:
+      rawtrace log audit ./log
+      rawtrace log audit ./public --vkey log.example.org/microscopy+0123abcd+AXYZ… --older last-month.checkpoint
+      rawtrace log audit https://store.example.org/log --token-file auditor.token
+
+    Entries, tiles, root and signature are checked, and in a log's own folder
+    each record against its entry; erased records are counted. With --older, that
+    the log has not been turned back or rewritten since. Exit code 20: something
+    was found.
+    """
+    import contextlib
+
+    from rawtrace.ledger.audit import audit as run
+    from rawtrace.ledger.audit import records_of
+    from rawtrace.ledger.note import MAX_NOTE, VerifierKey
+    from rawtrace.ledger.sources import read_database
+
+    notes = [durable.read_bounded(path, limit=MAX_NOTE) for path in older]
+    key = VerifierKey.parse(vkey) if vkey else None
+    with contextlib.ExitStack() as stack:
+        read: Read
+        records: RecordCheck | None = None
+        own = _own(where)
+        if own is not None:
+            key = key or own.key()
+            database = stack.enter_context(own.opened())
+            read = stack.enter_context(read_database(database, own.origin))
+            records = stack.enter_context(records_of(database, own.origin))
+        else:
+            read = _public(where, token_file, stack)
+        done = run(read, key=key, older=notes, records=records, progress=output.progress())
+    output.emit(_audit_json(where, done), as_json=as_json, text="\n".join(_audit_text(where, done, key)))
+    return 0 if done.sound else EXIT_FOUND
+
+
+@log.command()
+@click.argument("where", metavar="DIR|URL")
+@click.argument("out", type=PATH)
+@_token_option
+@_json_option
+def export(where: str, out: Path, *, token_file: Path | None, as_json: bool) -> None:
+    """Write the public part of a log into the folder OUT, as static files.
+
+    \b
+    Examples:
+      rawtrace log export ./log ./public
+      rawtrace log export https://store.example.org/log ./copy --token-file auditor.token
+
+    Any web server can show OUT. Run again, it adds what is new; broken off, it
+    goes on where it was.
+    """
+    import contextlib
+
+    from rawtrace.ledger.export import export as run
+    from rawtrace.ledger.sources import read_database
+
+    with contextlib.ExitStack() as stack:
+        own = _own(where)
+        if own is not None:
+            read = stack.enter_context(read_database(stack.enter_context(own.opened()), own.origin))
+        else:
+            read = _public(where, token_file, stack)
+        done = run(read, out, progress=output.progress())
+    value = {
+        "schema": SCHEMA,
+        "origin": done.origin,
+        "size": done.size,
+        "folder": str(out),
+        "written": done.written,
+        "kept": done.kept,
+    }
+    text = f"{out}: {done.size} entries of {done.origin}; {done.written} files written, {done.kept} there already"
+    output.emit(value, as_json=as_json, text=text)
+
+
+@log.command()
+@_folder_argument
+@click.argument("source", metavar="DIR|URL")
+@_token_option
+@_json_option
+def restore(folder: Path, source: str, *, token_file: Path | None, as_json: bool) -> None:
+    """Bring entries back that a mirror or an export has, and the log in DIR has not.
+
+    \b
+    Examples:
+      rawtrace log restore ./log ./public
+      rawtrace log restore ./log https://mirror.example.org/log --token-file auditor.token
+
+    For a log whose database was lost, or came back from a backup. The entries
+    must lead to a checkpoint that this log has signed. Records are not public,
+    so those that were lost stay lost; receipts that were given out still hold.
+    """
+    import contextlib
+
+    from rawtrace.database import open_database
+    from rawtrace.ledger.restore import restore as run
+
+    found = logfolders.find(folder)
+    with contextlib.ExitStack() as stack:
+        read = _public(source, token_file, stack)
+        database = stack.enter_context(open_database(found.database))
+        count = run(database, key=found.key(), read=read, progress=output.progress())
+    value = {"schema": SCHEMA, "origin": found.origin, "restored": count}
+    output.emit(value, as_json=as_json, text=f"brought back {count} entries of {found.origin}")
+
+
+@log.command()
+@_folder_argument
+@click.argument("indices", nargs=-1, metavar="INDEX...", type=click.IntRange(min=0))
+@click.option("--kind", help="Erase by age: records of this kind, such as seal or file ...")
+@click.option("--older-than", "days", type=click.FloatRange(min=0), metavar="DAYS", help="... added so long ago.")
+@_json_option
+def erase(folder: Path, indices: tuple[int, ...], *, kind: str | None, days: float | None, as_json: bool) -> None:
+    """Delete records and their salts for ever; the log stays valid.
+
+    \b
+    Examples:
+      rawtrace log erase ./log 17
+      rawtrace log erase ./log --kind file --older-than 3650
+
+    What remains in public is a hash that nobody can lead back to anything.
+    Receipts that were given out hold on, in the hands of those who have them.
+    """
+    if bool(indices) == (kind is not None) or (kind is None) != (days is None):
+        msg = "name entries, or --kind together with --older-than"
+        raise UsageError(msg)
+    found = logfolders.find(folder)
+    with found.writing(progress=output.progress()) as opened:
+        if kind is not None and days is not None:
+            count = opened.erase_older(kind, datetime.now(UTC) - timedelta(days=days))
+        else:
+            count = sum(opened.erase(index) for index in indices)
+    value = {"schema": SCHEMA, "origin": found.origin, "erased": count}
+    output.emit(value, as_json=as_json, text=f"erased {count} record{'' if count == 1 else 's'} of {found.origin}")
+
+
+@log.command()
+@_folder_argument
+@_json_option
+def witness(folder: Path, *, as_json: bool) -> int:
+    """Ask the witnesses of DIR/policy whether they know the log as it is here.
+
+    \b
+    Examples:
+      rawtrace log witness ./log
+
+    A trust store is a witness to others when store.toml says so. Exit code 20:
+    one of them knows more of the log, or something else: do not sign anything
+    new before that is cleared up.
+    """
+    from rawtrace.ledger.cosigning import PolicyCosigner
+    from rawtrace.ledger.logstore import LogStore
+    from rawtrace.ledger.prover import Prover
+
+    found = logfolders.find(folder)
+    with found.opened() as database:
+        store = LogStore(database, found.origin)
+        with database.read() as connection:
+            state = store.state(connection)
+        if state is None:
+            msg = f"there is no log {found.origin} in {folder}"
+            raise InputNotFoundError(msg)
+        cosigner = PolicyCosigner(found.policy(), source=store)
+        contradiction = ""
+        asked: Sequence[Any] = ()
+        try:
+            asked = cosigner.ask(state.signed, prove=Prover(store, state.size, state.signed).consistency)
+        except LedgerError as error:
+            contradiction = error.message
+        finally:
+            cosigner.close()
+    value = {
+        "schema": SCHEMA,
+        "origin": found.origin,
+        "size": state.size,
+        "witnesses": [{"name": one.name, "agrees": one.agrees, "said": one.sentence} for one in asked],
+        "contradiction": contradiction,
+    }
+    lines = [f"{found.origin}: {state.size} entries"]
+    lines += [f"  {one.name}: {'agrees' if one.agrees else one.sentence}" for one in asked]
+    lines += [f"  {contradiction}"] if contradiction else [] if asked else ["  the policy names no witness to ask"]
+    output.emit(value, as_json=as_json, text="\n".join(lines))
+    return EXIT_FOUND if contradiction else 0
+
+
+def _own(where: str) -> logfolders.LogFolder | None:
+    """Return the log in a folder with its database; ``None`` for an address or an exported folder."""
+    folder = Path(where)
+    if _is_address(where) or not any(
+        (folder / name).is_file() for name in (logfolders.LOG_FILE, logfolders.STORE_FILE)
+    ):
+        return None
+    return logfolders.find(folder)
+
+
+def _public(where: str, token_file: Path | None, stack: Any) -> Read:
+    from rawtrace.ledger.sources import read_address, read_folder
+
+    if not _is_address(where):
+        return read_folder(Path(where))
+    from rawtrace.web import Caller
+    from rawtrace.web import Web as MakeWeb
+
+    token = ""
+    if token_file is not None:
+        token = durable.read_bounded(token_file, limit=_MAX_TOKEN_BYTES).decode("utf-8", "replace").strip()
+    web: Web = stack.enter_context(MakeWeb(Caller(token=token)))
+    return read_address(where, web)
+
+
+def _is_address(where: str) -> bool:
+    return where.startswith(("https://", "http://"))
+
+
+def _policy(policy_file: Path | None, vkey: str | None) -> Policy:
+    from rawtrace.ledger.note import VerifierKey
+    from rawtrace.ledger.policy import MAX_POLICY, Policy
+
+    if (policy_file is None) == (vkey is None):
+        msg = "name whom to believe: --policy FILE, or --vkey KEY"
+        raise UsageError(msg)
+    if policy_file is not None:
+        return Policy.parse(durable.read_bounded(policy_file, limit=MAX_POLICY))
+    return Policy.parse(f"log {VerifierKey.parse(vkey or '').text}\nquorum none\n")
+
+
+def _add_receipt(target: Path, receipt: bytes, origin: str) -> None:
+    """Write a receipt beside those of other logs; one of the same log that is there already gives way to it."""
+    from rawtrace.ledger.checkpoint import read_checkpoint
+    from rawtrace.ledger.receipt import MAX_FILE, read_receipts
+
+    if not target.exists():
+        durable.write_new(target, receipt)
+        return
+    try:
+        there = read_receipts(durable.read_bounded(target, limit=MAX_FILE))
+        others = [one for one in there if read_checkpoint(one.checkpoint).origin != origin]
+    except ReceiptError as error:
+        msg = f"{target} is there already, and holds no receipts"
+        raise AlreadyExistsError(msg) from error
+    durable.replace(target, b"".join([*(one.encode() for one in others), receipt]))
+
+
+def _held_text(file: Path, held: Sequence[dict[str, Any]], problems: Sequence[str]) -> list[str]:
+    lines = []
+    for one in held:
+        since = f"no later than {one['time']}" if one["time"] else "since when is not proven: no witness says so"
+        lines.append(f"{file}: entry {one['index']} of {one['origin']}, {since}")
+        lines += [f"  cosigned by {name}" for name in one["cosigned_by"]]
+    if not held:
+        lines.append(f"{file}: no receipt holds")
+    return lines + [f"  {problem}" for problem in problems]
+
+
+def _audit_json(where: str, done: Audit) -> dict[str, Any]:
+    return {
+        "schema": AUDIT_SCHEMA,
+        "where": where,
+        "origin": done.origin,
+        "size": done.size,
+        "root": done.root.hex(),
+        "sound": done.sound,
+        "signature_checked": done.signed,
+        "continues": list(done.continued),
+        "records": done.records,
+        "erased": done.erased,
+        "faults": [
+            {"kind": one.kind, "index": one.index, "where": one.where, "message": one.message} for one in done.faults
+        ],
+    }
+
+
+def _audit_text(where: str, done: Audit, key: VerifierKey | None) -> list[str]:
+    lines = [f"{where}: {'sound' if done.sound else 'not sound'}"]
+    if done.origin:
+        lines.append(f"  log        {done.origin}, {done.size} entries")
+    lines.append(f"  signature  {'holds' if done.signed else _unsigned(key)}")
+    if done.records is None:
+        lines.append("  records    not at hand, so not compared")
+    else:
+        lines.append(f"  records    {done.records} compared, {done.erased} erased")
+    lines += [f"  continues  what it was at {size} entries" for size in done.continued]
+    lines += [f"  {one.kind} {one.index}: {one.message}" for one in done.faults]
+    return lines
+
+
+def _unsigned(key: VerifierKey | None) -> str:
+    return "not checked: name the log's key with --vkey" if key is None else "does not hold"
+
+
+def _time(time_s: int) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

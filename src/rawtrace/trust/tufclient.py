@@ -79,12 +79,13 @@ class Refreshed:
 
 
 class RefreshError(Exception):
-    """A refresh that failed: why, and what it had verified before."""
+    """A refresh that failed: why, what it had verified before, and when the time stamp ran out if that is all."""
 
-    def __init__(self, error: Error, seen: Material) -> None:
+    def __init__(self, error: Error, seen: Material, *, ran_out: datetime | None = None) -> None:
         super().__init__(error.message)
         self.error = error
         self.seen = seen
+        self.ran_out = ran_out
 
 
 def read_root(data: bytes, *, what: str) -> RootFacts:
@@ -176,20 +177,14 @@ def refresh(
     try:
         return _refresh(known, source, now=now, at=now, called=called)
     except RefreshError as failed:
-        expired = failed.error
-        if accept_older is None or not isinstance(expired, _TimestampExpiredError):
+        error, ran_out = failed.error, failed.ran_out
+        if accept_older is None or ran_out is None:
             raise
-        if expired.at < now - accept_older:
-            msg = f"{expired.message}, which is more than the {accept_older.days} days that were to be accepted"
-            raise RefreshError(FederationError(msg, hint=expired.hint), failed.seen) from failed
-        found = _refresh(known, source, now=now, at=expired.at - timedelta(seconds=1), called=called)
+        if ran_out < now - accept_older:
+            msg = f"{error.message}, which is more than the {accept_older.days} days that were to be accepted"
+            raise RefreshError(FederationError(msg, hint=error.hint), failed.seen) from failed
+        found = _refresh(known, source, now=now, at=ran_out - timedelta(seconds=1), called=called)
         return replace(found, late=True)
-
-
-class _TimestampExpiredError(FederationError):
-    """Only the time stamp has run out; ``at`` says when."""
-
-    at = datetime.max.replace(tzinfo=UTC)
 
 
 def _refresh(known: Material, source: Source, *, now: datetime, at: datetime, called: str) -> Refreshed:
@@ -207,8 +202,10 @@ def _refresh(known: Material, source: Source, *, now: datetime, at: datetime, ca
                 updater.refresh()
                 return _finish(updater, folder, known, now=now, late=at != now, called=called)
             except (RepositoryError, DownloadError, KeyLibraryError, ValueError, TypeError, KeyError) as error:
-                said = fetcher.failure or _sentence(error, fetcher, known, called=called, now=now)
-                raise RefreshError(said, _progress(folder, known)) from error
+                said, ran_out = fetcher.failure, None
+                if said is None:
+                    said, ran_out = _sentence(error, fetcher, known, called=called, now=now)
+                raise RefreshError(said, _progress(folder, known), ran_out=ran_out) from error
             except Error as error:
                 raise RefreshError(error, known) from error
     except OSError as error:
@@ -333,8 +330,10 @@ def _updater(folder: Path, root: bytes, fetcher: FetcherInterface) -> Updater:
     return Updater(str(folder), f"{BASE}{METADATA}", str(folder), f"{BASE}{TARGETS}", fetcher, config, bootstrap=root)
 
 
-def _sentence(error: Exception, fetcher: Any, known: Material, *, called: str, now: datetime) -> Error:
-    """Say in our words what python-tuf refused."""
+def _sentence(
+    error: Exception, fetcher: Any, known: Material, *, called: str, now: datetime
+) -> tuple[Error, datetime | None]:
+    """Say in our words what python-tuf refused, and when the time stamp ran out if that is all."""
     from rawtrace.trust import tuflib
 
     text = str(error)
@@ -348,21 +347,19 @@ def _sentence(error: Exception, fetcher: Any, known: Material, *, called: str, n
             if role in {"timestamp", "snapshot"}
             else "either its signers have not signed a newer one, or this computer's clock is wrong"
         )
-        if role == "timestamp" and at:
-            expired = _TimestampExpiredError(msg, hint=hint)
-            expired.at = at
-            return expired
-        return FederationError(msg, hint=hint)
+        return FederationError(msg, hint=hint), at if role == "timestamp" else None
     if isinstance(error, tuflib.BadVersionNumberError):
         msg = f"{called} is offered in an older state than the one known here, or its parts do not fit together: {text}"
-        return FederationError(_one_line(msg), hint="an old copy may lie at its address; what is known here stays")
+        return FederationError(
+            _one_line(msg), hint="an old copy may lie at its address; what is known here stays"
+        ), None
     if isinstance(error, tuflib.UnsignedMetadataError):
         msg = f"{called} is offered with too few good signatures: {text}"
-        return FederationError(_one_line(msg), hint="whoever made this does not have the federation's keys")
+        return FederationError(_one_line(msg), hint="whoever made this does not have the federation's keys"), None
     if isinstance(error, tuflib.LengthOrHashMismatchError):
         msg = f"a file of {called} is not the one that was signed: {text}"
-        return FederationError(_one_line(msg), hint="the copy is damaged or was changed")
-    return FederationError(f"the metadata of {called} cannot be accepted: {_plain(error)}")
+        return FederationError(_one_line(msg), hint="the copy is damaged or was changed"), None
+    return FederationError(f"the metadata of {called} cannot be accepted: {_plain(error)}"), None
 
 
 def _expiry(data: bytes) -> datetime | None:

@@ -13,6 +13,7 @@ from rawtrace.ledger.checkpoint import Checkpoint, cosign, sign_checkpoint
 from rawtrace.ledger.entry import Entry, canonical, commitment
 from rawtrace.ledger.note import ED25519, ED25519_COSIGNATURE, MLDSA44_COSIGNATURE, NoteSigner
 from rawtrace.ledger.receipt import Receipt, pack_extra
+from rawtrace.ledger.tiles import encode_bundle, parse_path
 
 ORIGIN = "log.example.org/facility"
 
@@ -53,6 +54,22 @@ class Tree:
     def checkpoint(self, size: int | None = None, origin: str = ORIGIN) -> Checkpoint:
         size = len(self.leaves) if size is None else size
         return Checkpoint(origin, size, self.root(0, size))
+
+
+class Memory:
+    """A tree's tiles and entries, as ``LogStore`` gives them."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def read(self, path: str, *, size: int) -> bytes | None:
+        tile = parse_path(path)
+        first, step = tile.index * 256, 256 ** (tile.level or 0)
+        if (first + tile.width) * step > size:
+            return None
+        if tile.level is None:
+            return encode_bundle(self._tree.entries[first : first + tile.width])
+        return b"".join(self._tree.root(at * step, (at + 1) * step) for at in range(first, first + tile.width))
 
 
 def numbered(count: int, start: int = 0) -> list[bytes]:

@@ -9,6 +9,7 @@ restart cannot make it sign two histories.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from rawtrace.ledger.note import MAX_NOTE, Note, NoteSigner, VerifierKey, read_n
 #: Largest request in bytes: a note, and 63 lines of proof.
 MAX_REQUEST = MAX_NOTE + 4096
 SIZE_TYPE = "text/x.tlog.size"
+_HEX = re.compile(r"[0-9a-f]{64}")
 NOTE_TYPE = "text/plain; charset=utf-8"
 
 SEEN = sa.Table(
@@ -149,6 +151,8 @@ class Views:
 
     def last(self, origin_sha256: str) -> Seen | None:
         """Return the last checkpoint seen of the log whose origin has this SHA-256 (lower-case hex)."""
+        if not _HEX.fullmatch(origin_sha256):
+            return None
         with self._database.read() as connection:
             return self._last(connection, origin_sha256)
 
@@ -298,6 +302,11 @@ class Witness:
         """Return the last cosigned checkpoint of a log, ``None`` if there is none."""
         seen = self._views.last(origin_sha256)
         return None if seen is None else seen.checkpoint
+
+    def size(self, origin: str) -> int:
+        """Return how many entries of a log the last cosigned checkpoint covers."""
+        seen = self._views.last(origin_hash(origin))
+        return 0 if seen is None else seen.size
 
     def _sign(self, note: Note, time_s: int) -> Note:
         return note.with_signatures([self._signer.signature(note.text, time_s=time_s)])

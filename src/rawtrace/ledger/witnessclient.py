@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from rawtrace.errors import LedgerError, NetworkError, ReceiptError, RefusedError
+from rawtrace import strictjson
+from rawtrace.errors import Error, LedgerError, NetworkError, ReceiptError, RefusedError
 from rawtrace.ledger import addentries, merkle
 from rawtrace.ledger.checkpoint import Checkpoint, open_checkpoint
 from rawtrace.ledger.encoding import read_decimal
@@ -234,5 +236,9 @@ def _refused(witness: PolicyWitness, answer: Answer) -> RefusedError | NetworkEr
 
 
 def _said(answer: Answer) -> str:
-    text = answer.body.decode("utf-8", "replace")[:200]
+    text = answer.body.decode("utf-8", "replace")[:2000]
+    if answer.media_type == "application/problem+json":
+        with contextlib.suppress(Error, AttributeError):
+            text = str(strictjson.loads(text, what="a problem", max_bytes=8000).get("detail", text))
+    text = text[:200]
     return " ".join("".join(one if one.isprintable() else " " for one in text).split()) or "no reason"

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
+from rawtrace.ledger.addentries import MAX_BODY
+from rawtrace.ledger.witness import MAX_REQUEST
 from rawtrace.server import problems
 from rawtrace.server.access import Role, Route
 from rawtrace.server.calls import SECURITY_HEADERS, Call, Handler, endpoint
@@ -89,6 +91,33 @@ ROUTES: tuple[Route, ...] = (
         roles=(Role.INSTRUMENT, Role.GATEWAY),
         body_limit=8 << 20,
     ),
+    # --- witness and mirror of other stores' logs
+    Route(method="GET", path="/witness", handler="api.witness:about", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/witness/add-checkpoint",
+        handler="api.witness:add_checkpoint",
+        roles=_EVERYBODY,
+        body_limit=MAX_REQUEST,
+    ),
+    Route(method="GET", path="/witness/{origin_sha256}/checkpoint", handler="api.witness:checkpoint", roles=_EVERYBODY),
+    Route(method="GET", path="/mirror", handler="api.mirror:about", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/mirror/add-checkpoint",
+        handler="api.mirror:add_checkpoint",
+        roles=_EVERYBODY,
+        body_limit=MAX_REQUEST,
+    ),
+    Route(
+        method="POST",
+        path="/mirror/add-entries",
+        handler="api.mirror:add_entries",
+        roles=_EVERYBODY,
+        body_limit=MAX_BODY,
+    ),
+    Route(method="GET", path="/mirror/{origin_sha256}/checkpoint", handler="api.mirror:checkpoint", roles=_EVERYBODY),
+    Route(method="GET", path="/mirror/{origin_sha256}/tile/{path:path}", handler="api.mirror:tile", roles=_EVERYBODY),
     # --- time, seals, certification on upload
     Route(method="POST", path="/time", handler="api.time:stamp", roles=_EVERYBODY, body_limit=4_096),
     Route(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from notes import ORIGIN, Tree, numbered, request, signer, witness
+from notes import ORIGIN, Memory, Tree, numbered, request, signer, witness
 from peers import Peer, serving
 from rawtrace.database import Database, open_database
 from rawtrace.errors import LedgerError, NetworkError
@@ -21,7 +21,6 @@ from rawtrace.ledger.cosigning import PolicyCosigner, Standpoint
 from rawtrace.ledger.mirror import Mirror
 from rawtrace.ledger.note import NoteSignature, NoteSigner, VerifierKey
 from rawtrace.ledger.policy import Policy
-from rawtrace.ledger.tiles import encode_bundle, parse_path
 from rawtrace.ledger.witness import Reply, Witness, origin_hash
 
 LOG = signer()
@@ -39,19 +38,6 @@ def checkpoint(size: int, tree: Tree = TREE) -> bytes:
 
 def prove(size: int, tree: Tree = TREE) -> Callable[[int], Sequence[bytes]]:
     return lambda old: merkle.consistency_proof(old, size, tree.read)
-
-
-class Memory:
-    """A log's tiles and entries, as ``LogStore`` gives them."""
-
-    def read(self, path: str, *, size: int) -> bytes | None:
-        tile = parse_path(path)
-        first, step = tile.index * 256, 256 ** (tile.level or 0)
-        if (first + tile.width) * step > size:
-            return None
-        if tile.level is None:
-            return encode_bundle(TREE.entries[first : first + tile.width])
-        return b"".join(TREE.root(at * step, (at + 1) * step) for at in range(first, first + tile.width))
 
 
 class Peers:
@@ -78,7 +64,7 @@ class Peers:
         return Policy.parse("\n".join(lines))
 
     def cosigner(self, threshold: int, **options: object) -> PolicyCosigner:
-        given: dict[str, object] = {"source": Memory(), **options}
+        given: dict[str, object] = {"source": Memory(TREE), **options}
         cosigner = PolicyCosigner(self.policy(threshold), **given)  # type: ignore[arg-type]
         self.stack.callback(cosigner.close)
         return cosigner
@@ -295,7 +281,7 @@ def test_mirrors_sign_when_they_were_sent_everything(peers: Peers) -> None:
     for copy in copies:
         assert isinstance(copy.one, Mirror)
         for path in ("tile/entries/000", "tile/0/001", "tile/entries/002.p/188", "tile/1/000.p/2"):
-            assert copy.one.tile(origin_hash(ORIGIN), path) == Memory().read(path, size=700)
+            assert copy.one.tile(origin_hash(ORIGIN), path) == Memory(TREE).read(path, size=700)
 
 
 def test_a_mirror_that_was_away_is_sent_what_it_missed_while_others_go_on(peers: Peers) -> None:
@@ -310,7 +296,7 @@ def test_a_mirror_that_was_away_is_sent_what_it_missed_while_others_go_on(peers:
     assert isinstance(away.one, Mirror)
     one = away.one
     until(lambda: one.checkpoint(origin_hash(ORIGIN)) is not None)
-    assert one.tile(origin_hash(ORIGIN), "tile/entries/001") == Memory().read("tile/entries/001", size=700)
+    assert one.tile(origin_hash(ORIGIN), "tile/entries/001") == Memory(TREE).read("tile/entries/001", size=700)
 
 
 def test_a_connection_that_breaks_in_the_middle_loses_nothing(peers: Peers) -> None:

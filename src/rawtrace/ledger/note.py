@@ -7,6 +7,7 @@ makes the whole note unacceptable.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from rawtrace.ledger.keykinds import MLDSA44_COSIGNATURE as MLDSA44_COSIGNATURE
 MAX_NOTE = 64_000
 MAX_SIGNATURES = 64
 _DASH = "\u2014"
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NO_NAME = re.compile(r"[\s+\x00-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +243,7 @@ def check_name(name: str) -> None:
     ------
     ReceiptError
     """
-    if (
-        not 0 < len(name.encode("utf-8", "replace")) <= keykinds.MAX_NAME
-        or "+" in name
-        or any(one.isspace() or one < " " for one in name)
-    ):
+    if not 0 < len(name.encode("utf-8", "replace")) <= keykinds.MAX_NAME or _NO_NAME.search(name):
         msg = f"{name[:80]!r} cannot be the name of a key: it must have no spaces and no plus sign"
         raise ReceiptError(msg)
 
@@ -264,7 +263,7 @@ def read_note(data: bytes) -> Note:
     except UnicodeDecodeError:
         msg = "a note that is not in UTF-8"
         raise ReceiptError(msg) from None
-    if any(one < " " and one != "\n" for one in whole):
+    if _CONTROL.search(whole):
         msg = "a note with control characters in it"
         raise ReceiptError(msg)
     text, blank, lines = whole.rpartition("\n\n")

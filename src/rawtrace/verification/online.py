@@ -82,7 +82,8 @@ class Online:
     resolver: Resolver
     held: tuple[TrustList, ...]
     notes: tuple[Finding, ...] = ()
-    _found: dict[tuple[str, bytes], Found] = field(default_factory=dict)
+    _found: dict[bytes, Found] = field(default_factory=dict)
+    _turns: dict[bytes, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @classmethod
@@ -133,15 +134,17 @@ class Online:
     def _look_up(self, chain: tuple[x509.Certificate, ...], verifier: Verifier) -> Found:
         pid, der = pid_of(chain[0]), chain[0].public_bytes(Encoding.DER)
         with self._lock:
-            known = self._found.get((pid, der))
-        if known is None:
-            try:
-                known = self._resolve(pid, der, verifier)
-            except Error as error:
-                message = f"the network does not lead from the signer's PID to an authority: {error.message}"
-                known = Found(finding=finding("pid-not-resolved", message, hint=error.hint, evidence={"pid": pid}))
-            with self._lock:
-                self._found[pid, der] = known
+            turn = self._turns.setdefault(der, Lock())
+        # Of the files of one signer, the first asks and the others wait for what it learns.
+        with turn:
+            known = self._found.get(der)
+            if known is None:
+                try:
+                    known = self._resolve(pid, der, verifier)
+                except Error as error:
+                    message = f"the network does not lead from the signer's PID to an authority: {error.message}"
+                    known = Found(finding=finding("pid-not-resolved", message, hint=error.hint, evidence={"pid": pid}))
+                self._found[der] = known
         return known
 
     def _resolve(self, pid: str, der: bytes, verifier: Verifier) -> Found:
@@ -202,7 +205,7 @@ def _unknown_signers(path: Path, verifier: Verifier) -> list[tuple[x509.Certific
     """Return the chains of the seals of a path that no list at hand leads to, each once."""
     chains: dict[bytes, tuple[x509.Certificate, ...]] = {}
     for ders in _signers(path):
-        if verifier.paths.validate(ders, at=verifier.clock()).anchor is None:
+        if not _is_known(ders, verifier):
             chain, _ = read_chain(ders)
             if chain:
                 chains.setdefault(ders[0], chain)
@@ -217,17 +220,43 @@ def _strays(
         return ""
     widened = replace(verifier, lists=(*verifier.lists, *lists))
     for ders in _signers(path):
-        if verifier.paths.validate(ders, at=verifier.clock()).anchor is not None:
-            continue
-        judged = widened.paths.validate(ders, at=verifier.clock())
-        if judged.anchor is None:
-            continue
-        pid = pid_of(judged.chain[0])
-        handle = handle_of(pid)
-        own = () if handle is None else by_prefix.get(upper(handle.prefix), ())
-        if judged.trust_list not in own:
-            return pid or "a signer without a PID"
+        chain, _ = read_chain(ders)
+        if chain and any(
+            _is_stray(ders, chain[0], at, verifier, widened, by_prefix) for at in _moments(chain[0], verifier)
+        ):
+            return pid_of(chain[0]) or "a signer without a PID"
     return ""
+
+
+def _is_stray(
+    ders: Sequence[bytes],
+    leaf: x509.Certificate,
+    at: datetime,
+    verifier: Verifier,
+    widened: Verifier,
+    by_prefix: dict[str, tuple[TrustList, ...]],
+) -> bool:
+    before, judged = verifier.paths.validate(ders, at=at), widened.paths.validate(ders, at=at)
+    if judged.anchor is None or _same_list(before.trust_list, judged.trust_list):
+        return False
+    handle = handle_of(pid_of(leaf))
+    own = () if handle is None else by_prefix.get(upper(handle.prefix), ())
+    # Also a signer whom the reader's own lists know, and perhaps no longer accept, is nobody else's to judge.
+    return (before.anchor is not None and before.anchor.purpose is Purpose.SIGNING) or judged.trust_list not in own
+
+
+def _moments(leaf: x509.Certificate, verifier: Verifier) -> tuple[datetime, ...]:
+    """Return times at which a seal may be judged: a time stamp may prove any within the validity."""
+    return verifier.clock(), leaf.not_valid_before_utc, leaf.not_valid_after_utc
+
+
+def _same_list(one: TrustList | None, other: TrustList | None) -> bool:
+    return one is not None and other is not None and truststore.entry_id(one) == truststore.entry_id(other)
+
+
+def _is_known(ders: Sequence[bytes], verifier: Verifier) -> bool:
+    anchor = verifier.paths.validate(ders, at=verifier.clock()).anchor
+    return anchor is not None and anchor.purpose is Purpose.SIGNING
 
 
 def _signers(path: Path) -> list[tuple[bytes, ...]]:

@@ -173,7 +173,7 @@ def _meant(authority: Authority, meant: Scope) -> list[Scope]:
     products = register.products(authority.folder)
     wanted = (scope.folded(meant.manufacturer), scope.folded(meant.model))
     if wanted not in {(scope.folded(maker), scope.folded(model)) for maker, model in products}:
-        msg = f"{authority.name} never certified a {meant.manufacturer} {meant.model}"
+        msg = f"{authority.name} never certified an instrument called {meant.manufacturer} {meant.model}"
         said = "; ".join(f"{maker} {model}" for maker, model in sorted(products)[:20])
         raise CertificateError(msg, hint=f"what it certified: {said or 'no instrument yet'}")
     return [meant]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import runpy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from rawtrace.ledger.note import VerifierKey
+from rawtrace.ledger.policy import Policy
 from rawtrace.trust.anchors import StatusRecord, TrustList
-from rawtrace.trust.status import Standing, StatusReader, standing, standing_of
+from rawtrace.trust.scope import LogPosition, Scope, ScopeKind, Stated
+from rawtrace.trust.status import LogProof, Standing, StatusReader, standing, standing_of
 
 c = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "chains.py")))
 START_OF_TROUBLE, REVOKED = datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 9, 1, tzinfo=UTC)
@@ -176,3 +180,129 @@ def test_reader_equals_function() -> None:
 
 def test_every_standing_has_words() -> None:
     assert len({one.words for one in Standing}) == len(Standing)
+
+
+# The order in a log.
+
+LOG, TWIN, ELSEWHERE = (VerifierKey("log.example.org", 1, bytes([number]) * 32) for number in (1, 2, 3))
+ORIGIN = LOG.name
+
+
+def with_log(*records: StatusRecord, key: VerifierKey = LOG) -> list[TrustList]:
+    policy = Policy.parse(f"log {key.text}\nquorum none\n")
+    return [replace(one, policies=(policy,)) for one in lists(*records)]
+
+
+def proof(index: int, time: datetime = LATE, key: VerifierKey = LOG) -> LogProof:
+    return LogProof(key=key.text, origin=key.name, index=index, time=time)
+
+
+def about(reason: str, start: datetime | None = None, **places: int) -> StatusRecord:
+    positions = {name: LogPosition(origin=ORIGIN, index=index) for name, index in places.items()}
+    return replace(record(LEAF, AUTHORITY, reason=reason, start=start), **positions)
+
+
+@pytest.mark.parametrize(
+    ("said", "index", "stamped", "claimed", "expected"),
+    [
+        # A place where the doubt begins counts for every reason, whatever any clock says.
+        (about("keyCompromise", doubt_from=5), 4, None, LATE, AFTER),
+        (about("keyCompromise", doubt_from=5), 5, None, EARLY, BEFORE),
+        (about("keyCompromise", doubt_from=5), 5, EARLY, EARLY, UNPROVEN),
+        (about("keyCompromise", START_OF_TROUBLE, doubt_from=5), 4, LATE, LATE, AFTER),
+        (about("keyCompromise", START_OF_TROUBLE, doubt_from=5), 9, None, EARLY, BEFORE),
+        # The status' own place is where the doubt begins, if its reason says so.
+        (about("privilegeWithdrawn", logged=5), 4, None, LATE, AFTER),
+        (about("privilegeWithdrawn", logged=5), 6, None, EARLY, BEFORE),
+        (about("unspecified", logged=5), 6, MIDDLE, EARLY, UNPROVEN),
+        # A theft is older than its discovery, so the place of its discovery proves nothing.
+        (about("keyCompromise", logged=5), 4, EARLY, EARLY, UNPROVEN),
+        (about("keyCompromise", START_OF_TROUBLE, logged=5), 4, None, EARLY, BEFORE),
+        # The key was never in doubt: being logged late makes nothing worse.
+        (about("superseded", logged=5), 6, None, EARLY, AFTER),
+        (about("superseded", logged=5), 6, None, LATE, BEFORE),
+        (about("superseded", logged=5), 4, None, LATE, AFTER),
+    ],
+)
+def test_the_order_in_the_log_counts(said, index, stamped, claimed, expected) -> None:
+    found = standing(CHAIN, with_log(said), claimed_at=claimed, trusted_at=stamped, proofs=(proof(index),))
+    assert found == (expected, said)
+
+
+@pytest.mark.parametrize(
+    ("trust", "shown"),
+    [
+        (with_log(about("keyCompromise", doubt_from=5)), proof(0, key=TWIN)),
+        (with_log(about("keyCompromise", doubt_from=5), key=TWIN), proof(0)),
+        (with_log(about("keyCompromise", doubt_from=5), key=ELSEWHERE), proof(0)),
+        (lists(about("keyCompromise", doubt_from=5)), proof(0)),
+        (with_log(about("keyCompromise", doubt_from=5)), proof(0, key=ELSEWHERE)),
+    ],
+)
+def test_only_the_very_log_that_the_list_names_is_compared_fail(trust, shown) -> None:
+    assert standing(CHAIN, trust, claimed_at=EARLY, trusted_at=None, proofs=(shown,))[0] is BEFORE
+
+
+def test_the_oldest_of_several_places_counts() -> None:
+    said = about("keyCompromise", doubt_from=5)
+    shown = (proof(9, EARLY), proof(4), proof(0, key=TWIN))
+    assert standing(CHAIN, with_log(said), claimed_at=None, trusted_at=None, proofs=shown)[0] is AFTER
+
+
+def test_the_earliest_time_counts_where_no_place_can_be_compared() -> None:
+    said = record(LEAF, AUTHORITY, reason="keyCompromise", start=START_OF_TROUBLE)
+    shown = (proof(9, LATE), proof(3, EARLY, ELSEWHERE))
+    assert standing(CHAIN, lists(said), claimed_at=None, trusted_at=LATE, proofs=shown)[0] is AFTER
+
+
+# Firmware, products, features.
+
+PRODUCT = {"manufacturer": "Example Optics", "model": "Widefield 1"}
+USED = Stated(**PRODUCT, features=frozenset({"multiple-exposure"}))
+SILENT, UNUSED = Stated(**PRODUCT), Stated(**PRODUCT, features=frozenset())
+
+
+def scoped(reason: str = "privilegeWithdrawn", start: datetime | None = None, issuer=AUTHORITY) -> StatusRecord:
+    return StatusRecord(
+        authority_key_id=c.key_id(issuer),
+        scope=Scope(kind=ScopeKind.FEATURE, feature="multiple-exposure", **PRODUCT),
+        reason=reason,
+        revoked_at=REVOKED,
+        compromised_from=start,
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "stated", "trusted", "claimed", "expected"),
+    [
+        (scoped(start=START_OF_TROUBLE), USED, None, LATE, BEFORE),
+        (scoped(start=START_OF_TROUBLE), USED, None, EARLY, UNPROVEN),
+        (scoped(start=START_OF_TROUBLE), USED, EARLY, EARLY, AFTER),
+        (scoped(), USED, EARLY, EARLY, UNPROVEN),
+        (scoped("cessationOfOperation"), USED, None, EARLY, AFTER),
+        (scoped(start=START_OF_TROUBLE), SILENT, None, LATE, Standing.SCOPE_UNSTATED),
+        (scoped(start=START_OF_TROUBLE), SILENT, None, EARLY, Standing.SCOPE_UNSTATED),
+        (scoped(start=START_OF_TROUBLE), SILENT, EARLY, EARLY, AFTER),
+        (scoped(start=START_OF_TROUBLE), UNUSED, None, LATE, Standing.GOOD),
+        (scoped(start=START_OF_TROUBLE), Stated(), None, LATE, Standing.SCOPE_UNSTATED),
+        (scoped(start=START_OF_TROUBLE), None, None, LATE, Standing.GOOD),
+        (scoped(start=START_OF_TROUBLE, issuer=ROOT), USED, None, LATE, Standing.GOOD),
+    ],
+)
+def test_scopes(said, stated, trusted, claimed, expected) -> None:
+    for ask in (standing, lambda chain, trust, **more: StatusReader(trust).standing(chain, **more)):
+        found, _ = ask(CHAIN, lists(said), claimed_at=claimed, trusted_at=trusted, stated=stated)
+        assert found is expected
+
+
+def test_a_list_that_does_not_name_the_authority_cannot_speak_in_its_name_fail() -> None:
+    stranger = c.listing(c.anchor(c.make("Another root", ca=True)), statuses=(scoped(start=START_OF_TROUBLE),))
+    found, _ = standing(CHAIN, [*lists(), stranger], claimed_at=LATE, trusted_at=None, stated=USED)
+    assert found is Standing.GOOD
+
+
+def test_what_a_certificate_says_of_its_issuer_is_no_proof_fail() -> None:
+    """The signer's certificate names another authority's key as its issuer's; its own issuer has spoken."""
+    other = c.make("Other authority", ROOT, ca=True)
+    said = replace(scoped(start=START_OF_TROUBLE), authority_key_id=c.key_id(other))
+    assert standing(CHAIN, lists(said), claimed_at=LATE, trusted_at=None, stated=USED)[0] is Standing.GOOD

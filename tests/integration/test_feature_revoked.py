@@ -1,0 +1,106 @@
+"""A feature signs foreign pixels: its seals fall, and the rest of the instrument's history stands.
+
+By commands alone, as an authority and a reader would do it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def rawtrace(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rawtrace", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def done(folder: Path, *arguments: str) -> str:
+    run = rawtrace(folder, *arguments)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def report(folder: Path, name: str, trust: str = "authority") -> dict[str, Any]:
+    return dict(json.loads(rawtrace(folder, "verify", name, "--trust", trust, "--json").stdout))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    done(tmp_path, "authority", "new", "authority", "--name", "Example Authority")
+    done(
+        tmp_path, "instrument", "new", "camera", "--name", "Camera 6", "--manufacturer", "Example Optics",
+        "--model", "Camera 6", "--owner", "https://ror.org/0exampe44", "--authority", "authority",
+    )  # fmt: skip
+    for name, said in {
+        "honest.tif": ["--feature", "none"],
+        "hdr.tif": ["--feature", "hdr"],
+        "forged.tif": ["--feature", "multiple-exposure", "--feature", "hdr"],
+        "silent.tif": [],
+        "old.tif": ["--firmware", "1.00", "--feature", "none"],
+        "mended.tif": ["--firmware", "1.11", "--feature", "none"],
+    }.items():
+        (tmp_path / name).write_bytes(name.encode() * 100)
+        done(tmp_path, "seal", name, "--instrument", "camera", *said)
+    return tmp_path
+
+
+def test_only_what_was_made_with_the_feature_falls(place: Path) -> None:
+    names = ("honest.tif", "hdr.tif", "forged.tif", "silent.tif", "old.tif", "mended.tif")
+    assert {report(place, name)["verdict"] for name in names} == {"verified-with-notes"}
+    said = done(
+        place, "authority", "revoke", "authority", "--product", "Example Optics", "Camera 6",
+        "--feature", "multiple-exposure", "--reason", "privilegeWithdrawn", "--compromised-from", "2026-01-01",
+        "--note", "signs pixels that its sensor did not record",
+    )  # fmt: skip
+    assert "the feature multiple-exposure of Example Optics Camera 6" in said
+    verdicts = {name: report(place, name)["verdict"] for name in names}
+    assert verdicts == {
+        "honest.tif": "verified-with-notes",
+        "hdr.tif": "verified-with-notes",
+        "forged.tif": "rejected",
+        "silent.tif": "inconclusive",
+        "old.tif": "verified-with-notes",
+        "mended.tif": "verified-with-notes",
+    }
+    found = {one["id"]: one for one in report(place, "forged.tif")["findings"]}
+    assert "it was made with that feature" in found["revoked-before"]["message"]
+    assert found["revoked-before"]["evidence"]["note"] == "signs pixels that its sensor did not record"
+    silent = {one["id"]: one for one in report(place, "silent.tif")["findings"]}
+    assert "does not say which features were in use" in silent["scope-unstated"]["message"]
+    assert "multiple-exposure" in done(place, "authority", "list", "authority")
+
+
+def test_only_what_was_made_with_the_firmware_falls(place: Path) -> None:
+    done(
+        place, "authority", "revoke", "authority", "--product", "Example Optics", "Camera 6",
+        "--firmware-to", "1.10", "--reason", "keyCompromise", "--compromised-from", "2026-01-01",
+    )  # fmt: skip
+    verdicts = {name: report(place, name)["verdict"] for name in ("old.tif", "mended.tif", "honest.tif")}
+    assert verdicts == {
+        "old.tif": "rejected",
+        "mended.tif": "verified-with-notes",
+        "honest.tif": "inconclusive",
+    }
+
+
+def test_an_authority_cannot_speak_of_what_it_never_certified_fail(place: Path) -> None:
+    run = rawtrace(
+        place, "authority", "revoke", "authority", "--product", "Example Optics", "Camera 7",
+        "--reason", "privilegeWithdrawn",
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "never certified an instrument called Example Optics Camera 7" in run.stderr
+    assert "Example Optics Camera 6" in run.stderr
+    for wrong in (["--feature", "hdr"], ["--product", "A", "B", "--serial", "1a"], ["--firmware-to", "1"]):
+        assert rawtrace(place, "authority", "revoke", "authority", "--reason", "superseded", *wrong).returncode == 2

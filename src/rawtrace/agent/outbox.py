@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from rawtrace.agent import deliverybox
 from rawtrace.agent.rows import COLUMNS, SCHEMA_VERSION, Row, State, as_row, in_words, read_rows
 from rawtrace.agent.watch import Kind
 from rawtrace.errors import OutboxError
@@ -149,7 +150,7 @@ class Outbox:
         """Add assets as ``seen``; those known already are left as they are."""
         now = self._now()
         rows = [(os.fsencode(name), kind.value, now) for name, kind in assets]
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany(
                 "INSERT INTO asset (path, kind, state, first_seen) VALUES (?, ?, 'seen', ?)"
                 " ON CONFLICT (path) WHERE state <> 'superseded' DO NOTHING",
@@ -158,7 +159,7 @@ class Outbox:
 
     def wait(self, waits: Mapping[str, Wait]) -> None:
         """Note why assets wait, and for how long they have been quiet."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany(
                 "UPDATE asset SET state = CASE state WHEN 'failed' THEN state ELSE 'waiting' END, reason = ?,"
                 " quiet_s = ?, fingerprint = ?, gone = 0 WHERE path = ? AND state IN ('seen', 'waiting', 'failed')",
@@ -170,7 +171,7 @@ class Outbox:
 
     def begin(self, name: str, *, fingerprint: Fingerprint, how: str, capture: str, sidecar_before: str = "") -> bool:
         """Mark an asset ``sealing``; ``False`` if it is sealed, being sealed or unknown, and must not be sealed."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             changed = database.execute(
                 "UPDATE asset SET state = 'sealing', fingerprint = ?, how = ?, capture = ?, sidecar_before = ?,"
                 " attempts = attempts + 1, reason = '' WHERE path = ? AND state IN ('seen', 'waiting', 'failed')",
@@ -178,9 +179,11 @@ class Outbox:
             )
             return changed.rowcount == 1
 
-    def sealed(self, name: str, *, label: str, claim_sha256: str, content_sha256: str, how: str = "") -> None:
-        """Mark an asset ``sealed``, once its seal lies on the disk."""
-        with self._transaction() as database:
+    def sealed(
+        self, name: str, *, label: str, claim_sha256: str, content_sha256: str, how: str = "", sidecar: bytes = b""
+    ) -> None:
+        """Mark an asset ``sealed``, once its seal lies on the disk; ``sidecar`` is kept until it is delivered."""
+        with self.transaction() as database:
             database.execute(
                 "UPDATE asset SET state = 'sealed', label = ?, claim_sha256 = ?, content_sha256 = ?, sealed_at = ?,"
                 " how = CASE WHEN ? = '' THEN how ELSE ? END, error = '', reason = '', gone = 0, quiet_s = 0"
@@ -188,10 +191,11 @@ class Outbox:
                 (label, claim_sha256, content_sha256, self._now(), how, how, os.fsencode(name)),
             )
             database.execute("DELETE FROM finished WHERE path = ?", (os.fsencode(name),))
+            deliverybox.queue(database, os.fsencode(name), sidecar)
 
     def found_sealed(self, name: str, *, fingerprint: Fingerprint, label: str, claim_sha256: str) -> None:
         """Mark an asset ``sealed`` by somebody else, before this agent came to it."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "UPDATE asset SET state = 'sealed', how = 'found-sealed', fingerprint = ?, label = ?,"
                 " claim_sha256 = ?, sealed_at = ?, error = '', reason = '', gone = 0, quiet_s = 0"
@@ -201,7 +205,7 @@ class Outbox:
 
     def failed(self, name: str, error: str) -> None:
         """Mark an attempt as failed, with one sentence that says why; it will be tried again."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "UPDATE asset SET state = 'failed', error = ? WHERE path = ? AND state NOT IN ('sealed', 'superseded')",
                 (error, os.fsencode(name)),
@@ -209,7 +213,7 @@ class Outbox:
 
     def back_to_waiting(self, name: str, reason: str) -> None:
         """Undo ``begin``: the asset turned out not to be finished."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "UPDATE asset SET state = 'waiting', reason = ?, attempts = max(0, attempts - 1)"
                 " WHERE path = ? AND state = 'sealing'",
@@ -222,7 +226,7 @@ class Outbox:
         Without ``replaces`` the old seal has been taken away with its data, and the name is used anew.
         """
         key = os.fsencode(name)
-        with self._transaction() as database:
+        with self.transaction() as database:
             old = database.execute(
                 "SELECT id, kind, content_sha256 FROM asset WHERE path = ? AND state = 'sealed'", (key,)
             ).fetchone()
@@ -238,7 +242,7 @@ class Outbox:
     def unsupersede(self, name: str, fingerprint: Fingerprint) -> None:
         """Undo ``supersede``: only the time stamp had changed, so the seal in place still holds."""
         key = os.fsencode(name)
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute("DELETE FROM asset WHERE path = ? AND state = 'sealing' AND supersede = 1", (key,))
             database.execute(
                 "UPDATE asset SET state = 'sealed', fingerprint = ?, gone = 0"
@@ -256,7 +260,7 @@ class Outbox:
 
     def gone(self, names: Sequence[str], *, gone: bool = True) -> None:
         """Note that assets are no longer there, or are there again; nothing is ever deleted from the outbox."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany(
                 "UPDATE asset SET gone = ? WHERE path = ? AND state <> 'superseded'",
                 [(int(gone), os.fsencode(name)) for name in names],
@@ -264,7 +268,7 @@ class Outbox:
 
     def tell(self, name: str, told: Told) -> None:
         """Keep the engine's word until the asset is sealed."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "INSERT OR REPLACE INTO finished (path, fingerprint, engine, reason, vouched) VALUES (?, ?, ?, ?, ?)",
                 (os.fsencode(name), told.fingerprint.text(), told.engine, told.reason, int(told.vouched)),
@@ -283,11 +287,11 @@ class Outbox:
 
     def note_facts(self, facts: Mapping[str, str]) -> None:
         """Keep facts about the running agent, for ``agent status``."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.executemany("INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", list(facts.items()))
 
     def _flip(self, name: str, old: State, new: State, reason: str) -> None:
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "UPDATE asset SET state = ?, reason = ? WHERE path = ? AND state = ?",
                 (new.value, reason, os.fsencode(name), old.value),
@@ -301,10 +305,13 @@ class Outbox:
             msg = f"{self.path} is not a state file that this version of the agent can read"
             raise OutboxError(msg, hint="give another --state file, or use the version of rawtrace that made this one")
         if version < SCHEMA_VERSION:
-            self._database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            self._database.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} {deliverybox.SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction that writes: committed and durable when the block ends, undone if it raises."""
         with in_words(self.path):
             self._database.execute("BEGIN IMMEDIATE")
             try:

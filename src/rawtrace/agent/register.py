@@ -267,6 +267,10 @@ class Register:
         _LOG.info("%s has a seal already", track.name)
         return True
 
+    def is_sealing(self, name: str) -> bool:
+        """Tell whether an asset is being sealed just now."""
+        return name in self.tracks and self.tracks[name].sealing
+
     def looks_sealed(self, name: str, fingerprint: Fingerprint) -> bool:
         """Tell whether an asset looked like this when it was sealed."""
         known = self.sealed[name][1] if name in self.sealed else None
@@ -353,7 +357,11 @@ class Register:
             self._outbox.failed(row.name, work.unreadable_seal(error))
             return State.FAILED
         self._outbox.sealed(
-            row.name, label=seal.label, claim_sha256=seal.claim_sha256, content_sha256=seal.content_sha256
+            row.name,
+            label=seal.label,
+            claim_sha256=seal.claim_sha256,
+            content_sha256=seal.content_sha256,
+            sidecar=work.bytes_of(sidecar),
         )
         return State.SEALED
 

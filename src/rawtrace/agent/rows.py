@@ -16,7 +16,7 @@ from rawtrace.agent.watch import Kind
 from rawtrace.errors import OutboxError
 from rawtrace.sealing.finished import Fingerprint
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 COLUMNS = (
     "id, path, kind, state, first_seen, fingerprint, quiet_s, reason, attempts, error, how, capture, supersede,"
     " sidecar_before, label, claim_sha256, content_sha256, sealed_at, gone"
@@ -97,7 +97,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
         raise OutboxError(msg, hint="start it with `rawtrace agent run`, or name its --state file")
     with in_words(path):
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5, isolation_level=None)
-        if database.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:
+        # One that an older agent made is migrated by the first newer one that runs; to look at, it is good as it is.
+        if database.execute("PRAGMA user_version").fetchone()[0] not in range(1, SCHEMA_VERSION + 1):
             database.close()
             msg = f"{path} is not a state file that this version of the agent can read"
             raise OutboxError(msg, hint="name the agent's own --state file")

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from rawtrace.agent import work
+from rawtrace.agent.deliver import Deliveries
 from rawtrace.agent.enginenotes import EngineNotes
 from rawtrace.agent.finish import Decision, How, NothingSaid, Observation, Says, again_after, decide, span
 from rawtrace.agent.hints import Hints
@@ -40,6 +41,7 @@ _LOG = logging.getLogger("rawtrace.agent")
 _NAP_S = 1.0
 _LONGEST_TURN_S = 0.5
 _LONGEST_BACKOFF_S = 300.0
+_FLUSH_S = 60.0
 
 
 class Service:
@@ -60,6 +62,8 @@ class Service:
         Receives every ``Event``.
     facts : callable, optional
         What else ``agent status`` is to tell, by name; asked at every step.
+    deliveries : Deliveries, optional
+        Where seals go when they are made.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Service:
         writers: Writers | None = None,
         tell: Callable[[Event], None] = lambda event: None,
         facts: Callable[[], Mapping[str, str]] = dict,
+        deliveries: Deliveries | None = None,
     ) -> None:
         self._facts, self._told = facts, dict[str, str]()
         self._watched, self._outbox, self._complete = watched, outbox, complete
@@ -90,6 +95,9 @@ class Service:
             watched=watched, outbox=outbox, register=self._register, vouched=settings.engine_notes
         )
         self._leftovers = Leftovers(settings.leftover_s)
+        self._deliveries = deliveries
+        if deliveries is not None:
+            deliveries.attach(sealing=self._register.is_sealing, wake=self._wake.set)
         self._walks: list[str] = []
         self._next_sweep = float("-inf")
         self._problem = ""
@@ -117,12 +125,16 @@ class Service:
                 break
             if self._wake.wait(min(pause_s, _NAP_S)):
                 self._wake.clear()
+        if self._deliveries is not None:
+            self._deliveries.flush(stop, limit_s=_FLUSH_S, nap=self._wake.wait)
         self.close()
         return not self._outbox.rows(State.FAILED)
 
     def close(self) -> None:
         """Wait for the seals under way and note them."""
         self._workers.close()
+        if self._deliveries is not None:
+            self._deliveries.close()
         try:
             self._collect()
             self._register.write_waits(everything=True)
@@ -152,9 +164,10 @@ class Service:
             self._examine(track)
             self._collect()
         self._register.write_waits()
+        deliver_s = self._deliveries.step() if self._deliveries is not None else float("inf")
         if self._workers.full:
             return _NAP_S
-        return max(0.01, min(self._next_sweep, self._register.next_due()) - self._clock())
+        return max(0.01, min(self._next_sweep - self._clock(), self._register.next_due() - self._clock(), deliver_s))
 
     def _step_or_explain(self) -> float:
         try:
@@ -353,8 +366,14 @@ class Service:
             return
         if made is not None:
             self._outbox.sealed(
-                job.name, label=made.label, claim_sha256=made.claim_sha256, content_sha256=made.content_sha256
+                job.name,
+                label=made.label,
+                claim_sha256=made.claim_sha256,
+                content_sha256=made.content_sha256,
+                sidecar=work.bytes_of(sidecar_of(job.path, track.kind)) if self._deliveries else b"",
             )
+            if self._deliveries is not None:
+                self._deliveries.soon()
             self._settle(track, job)
             self._tell_sealed("superseded" if job.supersede else "sealed", job.name)
         elif outcome.same:

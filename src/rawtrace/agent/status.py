@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace.agent import rows
+from rawtrace.agent.deliverybox import Undelivered, undelivered
 from rawtrace.agent.finish import How
 from rawtrace.agent.lock import holder_of
 from rawtrace.agent.rows import Row, State
@@ -38,6 +39,8 @@ class Status:
         Assets by state; ``gone`` are those that were taken away before they were sealed.
     waiting, failed, changed, sealed : tuple of Row
         At most 20 each: the oldest first, of the sealed ones the newest.
+    deliveries : tuple of Undelivered
+        One for each store that seals go to.
     """
 
     state: Path
@@ -48,6 +51,7 @@ class Status:
     failed: tuple[Row, ...]
     changed: tuple[Row, ...]
     sealed: tuple[Row, ...]
+    deliveries: tuple[Undelivered, ...] = ()
 
 
 def status(state: Path) -> Status:
@@ -71,6 +75,7 @@ def status(state: Path) -> Status:
             failed=tuple(rows.read_rows(database, state, (State.FAILED,), present=True, limit=_MOST)),
             changed=tuple(rows.read_rows(database, state, (State.CHANGED,), limit=_MOST)),
             sealed=tuple(rows.last_sealed(database, state, limit=_MOST)),
+            deliveries=undelivered(database, state),
         )
     finally:
         database.close()
@@ -98,6 +103,16 @@ def as_dict(found: Status) -> dict[str, Any]:
         ],
         "changed": [{"path": row.name, "sealed_at": row.sealed_at, "reason": row.reason} for row in found.changed],
         "last_sealed": [seal_of(row) for row in found.sealed],
+        "deliveries": [
+            {
+                "store": one.store,
+                "waiting": one.waiting,
+                "delivered": one.delivered,
+                "since": one.since,
+                "error": one.error,
+            }
+            for one in found.deliveries
+        ],
     }
 
 
@@ -131,6 +146,7 @@ def as_text(found: Status) -> str:
     parts = [f"{counts['sealed']} sealed", f"{waiting} waiting", f"{counts['failed']} failed"]
     parts += [f"{counts[name]} {text}" for name, text in _RARE.items() if counts.get(name)]
     lines.append(", ".join(parts))
+    lines += _section("delivering", [_delivery(one) for one in found.deliveries])
     lines += _section("not sealed, tried again by itself", [f"{_name(row)}: {row.error}" for row in found.failed])
     lines += _section("a person must look", [f"{_name(row)}: {row.reason}" for row in found.changed])
     lines += _section(
@@ -178,6 +194,14 @@ _RARE = {
     "superseded": "seals superseded",
     "gone": "taken away before they were sealed",
 }
+
+
+def _delivery(one: Undelivered) -> str:
+    if not one.waiting:
+        return f"{one.store}: all {one.delivered} delivered"
+    why = f": {one.error}" if one.error else ""
+    seals = "1 seal waits" if one.waiting == 1 else f"{one.waiting} seals wait"
+    return f"{one.store}: {seals}, since {_when(one.since)}{why}"
 
 
 def _waiting(row: Row) -> dict[str, Any]:

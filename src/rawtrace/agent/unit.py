@@ -20,7 +20,7 @@ After=local-fs.target remote-fs.target
 Type=exec
 User={user}
 Group={user}
-ExecStart={program} agent run --watch {watch} --instrument {instrument} --state /var/lib/rawtrace/agent.sqlite
+ExecStart={program} agent run --watch {watch} --instrument {instrument} --state /var/lib/rawtrace/agent.sqlite{settings}
 Restart=always
 RestartSec=5
 # A seal under way is finished first; a large file takes its time.
@@ -78,11 +78,19 @@ PrivateNetwork=yes
 RestrictAddressFamilies=AF_UNIX
 IPAddressDeny=any"""
 _NETWORK = """\
-# The trust store is asked for a new certificate in time, and nobody else.
+# The agent asks its trust stores: for a new certificate in time, and to take its seals in. Nobody else.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"""
 
 
-def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace", online: bool = False) -> str:
+def unit(
+    *,
+    watch: Path,
+    instrument: Path,
+    program: Path,
+    user: str = "rawtrace",
+    online: bool = False,
+    settings: Path | None = None,
+) -> str:
     """Return the text of a unit file.
 
     Parameters
@@ -92,7 +100,9 @@ def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace"
     user : str
         Account that runs the agent.
     online : bool
-        Whether the agent asks a trust store, as it does to renew an identity that came from one.
+        Whether the agent asks a trust store to renew its identity, as it does for one that came from there.
+    settings : Path or None
+        The agent's settings file, which says where seals are delivered to.
 
     Raises
     ------
@@ -111,8 +121,9 @@ def unit(*, watch: Path, instrument: Path, program: Path, user: str = "rawtrace"
         mounts=f"{quoted['watch']} {quoted['instrument']}",
         user=user,
         home=home,
+        settings=f" --settings {_quote(str(settings.absolute()))}" if settings is not None else "",
         identity="ReadWritePaths" if online else "ReadOnlyPaths",
-        network=_NETWORK if online else _NO_NETWORK,
+        network=_NETWORK if online or settings is not None else _NO_NETWORK,
     )
 
 

@@ -27,6 +27,7 @@ _LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system vo
 _OURS = re.compile(r"^\..*\.[0-9a-f]{8}" + re.escape(TEMPORARY_SUFFIX) + "$", re.DOTALL)
 _SUPERSEDED = re.compile(r"\.superseded-\d{5}(\.|$)")
 _MOUNT_POINT_TAG = 0xA0000003
+_SEALS = (".c2pa", ".c2pa.tlog-proof")
 
 
 class Kind(StrEnum):
@@ -208,8 +209,8 @@ class Leftovers:
 
 
 def left_out(name: str) -> bool:
-    """Tell whether a name is never an asset: hidden, a seal, temporary, or litter of the system."""
-    return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(".c2pa") or is_temporary(name)
+    """Tell whether a name is never an asset: hidden, a seal or its receipts, temporary, or litter of the system."""
+    return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(_SEALS) or is_temporary(name)
 
 
 def belongs_to_seal(folder: Path, name: str, siblings: set[str] | None = None) -> bool:

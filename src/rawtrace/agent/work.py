@@ -15,6 +15,8 @@ from rawtrace.errors import Error, from_os_error
 from rawtrace.sealing.finished import Fingerprint
 
 _MAX_SEAL_BYTES = 64 << 20
+#: A larger seal is delivered from beside its data only.
+_MAX_KEPT_BYTES = 16 << 20
 EMPTY_DIGEST = hashlib.sha256().hexdigest()
 
 
@@ -170,6 +172,16 @@ def sentence(error: BaseException) -> str:
 def unreadable_seal(error: Error) -> str:
     """Return what to say of an asset whose seal is there and cannot be read."""
     return f"a seal lies beside it that cannot be read: {sentence(error)}"
+
+
+def bytes_of(path: Path) -> bytes:
+    """Return a seal file's bytes, empty if there is none or none of a usual size."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_KEPT_BYTES + 1)
+    except OSError:
+        return b""
+    return data if len(data) <= _MAX_KEPT_BYTES else b""
 
 
 def digest_of(path: Path) -> str:

@@ -56,6 +56,15 @@ def agent() -> None:
     """
 
 
+_settings_option = click.option(
+    "--settings",
+    "settings_file",
+    metavar="FILE",
+    type=PATH,
+    help="TOML file with a [[deliver]] table for each trust store that seals go to.",
+)
+
+
 @agent.command()
 @click.option("--watch", "root", metavar="DIR", required=True, type=PATH, help="The folder the instrument fills.")
 @click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
@@ -92,6 +101,7 @@ def agent() -> None:
     type=PATH,
     help="Folder that only the acquisition software can write to; its notes make a seal say engine-hook.",
 )
+@_settings_option
 @click.option("--log", "log_file", metavar="FILE", type=PATH, help="Also log to this file; five of 5 MB are kept.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON on stdout for everything that happens.")
 @click.pass_context
@@ -106,6 +116,7 @@ def run(
     late_window: float,
     poll: bool,
     engine_notes: Path | None,
+    settings_file: Path | None,
     log_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -116,8 +127,9 @@ def run(
       rawtrace agent run --watch /data/scope-3 --instrument /etc/rawtrace/scope-3
       rawtrace agent run --watch /mnt/drive --instrument /etc/rawtrace/scope-3 --poll
       rawtrace agent run --watch out --instrument scope --once --json
+      rawtrace agent run --watch /data/scope-3 --instrument /etc/rawtrace/scope-3 --settings /etc/rawtrace/agent.toml
 
-    The identity, --state and --log lie outside the watched folder, where only
+    The identity, --state, --settings and --log lie outside the watched folder, where only
     the agent's own account can write.
 
     An identity that came from an authority's address is renewed by the agent
@@ -139,7 +151,8 @@ def run(
 
     state = state or _default_state(root)
     watched = WatchedFolder(root, excluded=(engine_notes,) if engine_notes else ())
-    check_places(root, identity=instrument, own={"--state": state} | ({"--log": log_file} if log_file else {}))
+    named = {"--state": state, "--log": log_file, "--settings": settings_file}
+    check_places(root, identity=instrument, own={option: path for option, path in named.items() if path is not None})
     renewal = renewal_of(instrument) if instrument.is_dir() else None
     signer = _instrument(instrument)
     patience = Patience(quiet_s=quiet_period, long_quiet_s=long_quiet)
@@ -161,6 +174,7 @@ def run(
             settings=settings,
             tell=_tell_json if as_json else lambda event: None,
             facts=renewal.facts if renewal is not None else (lambda: _certificate_facts(signer)),
+            deliveries=_deliveries(settings_file, outbox, watched.root, signer, stack),
         )
         outbox.note_facts(_facts(watched.root, instrument, mode="once" if once else "poll" if poll else "events"))
         good = True
@@ -198,8 +212,9 @@ def status(root: Path | None, state: Path | None, as_json: bool) -> None:
 @agent.command()
 @click.option("--watch", "root", metavar="DIR", required=True, type=PATH, help="The folder the instrument fills.")
 @click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
+@_settings_option
 @click.option("--user", metavar="NAME", default="rawtrace", show_default=True, help="The agent's own account.")
-def unit(root: Path, instrument: Path, user: str) -> None:
+def unit(root: Path, instrument: Path, settings_file: Path | None, user: str) -> None:
     """Print a systemd unit that runs the agent under an account of its own and lets it do nothing else.
 
     \b
@@ -212,7 +227,9 @@ def unit(root: Path, instrument: Path, user: str) -> None:
     # The program beside this interpreter: the unit must not depend on anybody's PATH.
     program = Path(sys.executable).with_name("rawtrace.exe" if sys.platform == "win32" else "rawtrace")
     online = (instrument / ORIGIN_FILE).is_file()
-    text = unit_text(watch=root, instrument=instrument, program=program, user=user, online=online)
+    text = unit_text(
+        watch=root, instrument=instrument, program=program, user=user, online=online, settings=settings_file
+    )
     output.line(text.rstrip("\n"))
 
 
@@ -290,6 +307,25 @@ def _tell_json(event: Any) -> None:
     except BrokenPipeError:
         # Nobody listens any more; sealing goes on.
         output.silence_stdout()
+
+
+def _deliveries(settings_file: Path | None, outbox: Any, root: Path, signer: Any, stack: ExitStack) -> Any:
+    """Return what delivers to the stores of the settings file; without one, nothing is delivered from now on."""
+    import time
+
+    from rawtrace.agent.courier import Courier
+    from rawtrace.agent.deliver import Deliveries
+    from rawtrace.agent.deliverybox import DeliveryBox
+    from rawtrace.agent.targets import Targets, accepted_lists, read_targets
+    from rawtrace.web import Web
+
+    targets = read_targets(settings_file) if settings_file is not None else Targets()
+    lists = accepted_lists(targets, signer)
+    webs = [stack.enter_context(Web(one.caller)) for one in targets.stores]
+    couriers = [Courier(one.url, web, root=root, lists=lists) for one, web in zip(targets.stores, webs, strict=True)]
+    box = DeliveryBox(outbox)
+    made = Deliveries(box, couriers, root=root, lists=lists, clock=time.monotonic, now=_now)
+    return made if couriers else None
 
 
 def _instrument(folder: Path) -> Any:

@@ -1,0 +1,158 @@
+"""The agent's settings file: to which stores it delivers.
+
+::
+
+    trust = ["trust-list.jws"]                      # whose counter-signatures are taken over; optional
+
+    [[deliver]]
+    url = "https://store.example.org"
+    token_file = "store.token"                      # mode 0600
+    server_key = "9f86d081..."                      # SHA-256 of the server's key; optional
+
+Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rawtrace import durable
+from rawtrace.errors import Error, UsageError
+from rawtrace.trust.anchors import Anchor, Purpose, TrustList
+from rawtrace.trust.signer import Identity
+from rawtrace.web import Caller, check_address
+
+_MAX_BYTES = 65_536
+_MAX_STORES = 16
+_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
+_NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+_KNOWN = frozenset({"url", "token_file", "server_key", "authorities"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One store that seals go to.
+
+    Attributes
+    ----------
+    url : str
+        Without a slash at the end.
+    caller : Caller
+        With its token, and how the server is known.
+    """
+
+    url: str
+    caller: Caller = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Where seals go, and which trust lists say whose counter-signatures are taken over."""
+
+    stores: tuple[Target, ...] = ()
+    trust: tuple[Path, ...] = ()
+
+
+def read_targets(path: Path) -> Targets:
+    """Read the agent's settings file.
+
+    Raises
+    ------
+    UsageError
+        Not the TOML that was expected; a token that others can read.
+    InputNotFoundError, UnreadableError
+    """
+    data = durable.read_bounded(path, limit=_MAX_BYTES)
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        msg = f"{path} is not TOML: {error}"
+        raise UsageError(msg) from error
+    stores, trust = document.get("deliver", []), document.get("trust", [])
+    unknown = sorted(set(document) - {"deliver", "trust"})
+    if unknown or not isinstance(stores, list) or len(stores) > _MAX_STORES or not _all_text(trust):
+        named = f"the unknown key {unknown[0]!r}" if unknown else f"something else than 1 to {_MAX_STORES} stores"
+        msg = f"{path} holds {named}; expected [[deliver]] tables, and trust as a list of files"
+        raise UsageError(msg)
+    targets = tuple(_target(one, path) for one in stores)
+    if len({one.url for one in targets}) != len(targets):
+        msg = f"{path} names one store twice"
+        raise UsageError(msg)
+    return Targets(stores=targets, trust=tuple(path.parent / name for name in trust))
+
+
+def accepted_lists(targets: Targets, signer: Identity) -> tuple[TrustList, ...]:
+    """Return whose counter-signatures are taken over: the trust lists of the settings, else the instrument's authority.
+
+    Raises
+    ------
+    TrustListError, InputNotFoundError
+    """
+    if targets.trust:
+        from rawtrace.trust.truststore import load_trust
+
+        return load_trust(targets.trust)
+    anchors = tuple(
+        Anchor(certificate=one, purpose=Purpose.SIGNING, name="the instrument's own authority")
+        for one in signer.chain[1:]
+    )
+    return (
+        TrustList(name="the instrument's own authority", operator="", sequence=0, issued=_NO_TIME, anchors=anchors),
+    )
+
+
+def _target(value: object, path: Path) -> Target:
+    if not isinstance(value, dict) or set(value) - _KNOWN or not all(isinstance(one, str) for one in value.values()):
+        msg = f"{path}: a [[deliver]] table has {', '.join(sorted(_KNOWN))}, each as text"
+        raise UsageError(msg)
+    url, key = value.get("url", "").rstrip("/"), value.get("server_key", "")
+    try:
+        check_address(url)
+    except UsageError as error:
+        msg = f"{path}: {error.message}"
+        raise UsageError(msg, hint=error.hint) from error
+    if key and not _KEY.fullmatch(key):
+        msg = f"{path}: server_key is not a SHA-256 in hexadecimal digits"
+        raise UsageError(msg)
+    if not value.get("token_file"):
+        msg = f"{path}: {url} has no token_file; a store takes seals from whom it knows"
+        raise UsageError(msg, hint="ask the store's operator for a token for this instrument")
+    authorities = value.get("authorities", "")
+    return Target(
+        url=url,
+        caller=Caller(
+            token=_token(path.parent / value["token_file"]),
+            server_key_sha256=key.lower(),
+            authorities=path.parent / authorities if authorities else None,
+            timeout_s=30.0,
+        ),
+    )
+
+
+def _token(path: Path) -> str:
+    try:
+        text = durable.read_bounded(path, limit=4_096).decode("ascii").strip()
+        # POSIX modes mean nothing on Windows; there the folder's access list guards the token.
+        readable = os.name != "nt" and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    except (Error, OSError, UnicodeDecodeError) as error:
+        said = error.message if isinstance(error, Error) else f"{path} is not text"
+        msg = f"the token cannot be read: {said}"
+        raise UsageError(msg) from error
+    if readable:
+        msg = f"{path} can be read by other accounts, so anybody here could deliver in the instrument's name"
+        raise UsageError(msg, hint=f"chmod 600 {path}")
+    if not _TOKEN.fullmatch(text):
+        msg = f"{path} does not hold one token, alone"
+        raise UsageError(msg)
+    return text
+
+
+def _all_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -41,7 +41,8 @@ NOT_ASKED = {"/login/start", "/login/callback"}
 
 #: Bodies that schemathesis sends as the bytes that they are.
 schemathesis.serializer.alias(
-    ["application/c2pa", "application/timestamp-query", "application/x-ndjson"], "application/octet-stream"
+    ["application/c2pa", "application/pkcs10", "application/timestamp-query", "application/x-ndjson"],
+    "application/octet-stream",
 )
 
 

@@ -15,13 +15,22 @@ minimum version take a threshold of offline keys.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from rawtrace.errors import Error, FederationError, InputNotFoundError, NetworkError, from_os_error
-from rawtrace.trust import embeddedroots, federationbundle, federationfiles, federationstate, tufclient, tufsources
-from rawtrace.trust.federationbundle import MAX_FEDERATIONS
+from rawtrace.trust import (
+    embeddedroots,
+    federationbundle,
+    federationfiles,
+    federationnews,
+    federationstate,
+    tufclient,
+    tufsources,
+)
+from rawtrace.trust.federationbundle import MAX_FEDERATIONS, CarriedFederation
 from rawtrace.trust.federationfiles import LISTS
 from rawtrace.trust.federationkeys import RootFacts
 from rawtrace.trust.federationstate import Federation
@@ -29,6 +38,9 @@ from rawtrace.trust.trustlist import read_list
 from rawtrace.trust.tufclient import CLOCK_TOLERANCE, Material, Refreshed, RefreshError
 from rawtrace.trust.tufsources import Source
 from rawtrace.web import Caller, Web, check_address
+
+#: Returns newer lists and heads of logs as somebody offers them, given the state that was accepted.
+Offered = Callable[[Federation], tuple[Sequence[bytes], Sequence[bytes]]]
 
 
 class Result(StrEnum):
@@ -111,12 +123,16 @@ def add(
     known = Material(roots=(root,), files={})
     if url:
         check_address(url)
+    lists: list[bytes]
+    heads: list[bytes]
     try:
         if bundle is None:
             with Web(Caller(server_key_sha256=server_key_sha256)) as web:
                 found = tufclient.refresh(known, tufsources.web_source(web, url), now=at)
+            lists, heads = federationnews.fetch(found.material.files)
         else:
-            found, url = _first_of(bundle, known, url=url, now=at, accept_older=accept_older)
+            found, entry = _first_of(bundle, known, now=at, accept_older=accept_older)
+            url, lists, heads = url or entry.url, [*entry.lists], [*entry.heads]
     except RefreshError as failed:
         raise failed.error from failed
     described = federationfiles.check_files(found.material.files)
@@ -134,8 +150,11 @@ def add(
             msg = f"more than {MAX_FEDERATIONS} federations are not kept"
             raise FederationError(msg)
         new = federationstate.accepted(described.name, found, url=url, server_key_sha256=server_key_sha256, now=at)
+        news, told = federationnews.take_over(new.material.files, new.news, lists=lists, heads=heads)
+        new = replace(new, news=news)
         federationstate.write(new)
-    return FederationChange(name=new.name, result=Result.ADDED, changes=_differences(None, new), federation=new)
+    changes = (*_differences(None, new), *told)
+    return FederationChange(name=new.name, result=Result.ADDED, changes=changes, federation=new)
 
 
 def update(*, now: datetime | None = None) -> tuple[FederationChange, ...]:
@@ -180,7 +199,8 @@ def update_from(
                 known = tufclient.Material(roots=(roots[entry.name],), files={})
                 changes.append(_take_up(entry.name, known, source, entry.url, at, accept_older))
             else:
-                changes.append(_refresh(held, source, at, accept_older))
+                offered = _constant(entry.lists, entry.heads)
+                changes.append(_refresh(held, source, at, accept_older, offered))
     return tuple(changes)
 
 
@@ -203,8 +223,8 @@ def remove(name: str) -> None:
 
 
 def _first_of(
-    bundle: bytes, known: Material, *, url: str, now: datetime, accept_older: timedelta | None
-) -> tuple[Refreshed, str]:
+    bundle: bytes, known: Material, *, now: datetime, accept_older: timedelta | None
+) -> tuple[Refreshed, CarriedFederation]:
     """Find the federation of a bundle that follows from a root."""
     first: RefreshError | None = None
     for entry in federationbundle.read_carried(bundle):
@@ -214,7 +234,7 @@ def _first_of(
         except RefreshError as failed:
             first = first or failed
             continue
-        return found, url or entry.url
+        return found, entry
     if first is None:
         msg = "the bundle carries no federation"
         raise FederationError(msg)
@@ -231,7 +251,8 @@ def _update_one(name: str, now: datetime) -> FederationChange:
             msg = "it has no address; it is brought up to date with rawtrace trust update --from BUNDLE"
             return FederationChange(name=name, result=Result.UNREACHABLE, message=msg, federation=before)
         with Web(Caller(server_key_sha256=before.server_key_sha256)) as web:
-            return _refresh(before, tufsources.web_source(web, before.url), now, None)
+            source = tufsources.web_source(web, before.url)
+            return _refresh(before, source, now, None, lambda new: federationnews.fetch(new.material.files))
 
 
 def _take_up_embedded(name: str, root: bytes, url: str, now: datetime) -> FederationChange | None:
@@ -260,7 +281,13 @@ def _take_up(
     return FederationChange(name=name, result=Result.ADDED, changes=_differences(None, new), federation=new)
 
 
-def _refresh(before: Federation, source: Source, now: datetime, accept_older: timedelta | None) -> FederationChange:
+def _refresh(
+    before: Federation,
+    source: Source,
+    now: datetime,
+    accept_older: timedelta | None,
+    offered: Offered,
+) -> FederationChange:
     name = before.name
     try:
         if now < before.checked - CLOCK_TOLERANCE:
@@ -282,10 +309,17 @@ def _refresh(before: Federation, source: Source, now: datetime, accept_older: ti
         federationstate.write(kept)
         return _failed(name, error, kept)
     new = federationstate.accepted(name, found, url=before.url, server_key_sha256=before.server_key_sha256, now=now)
-    changes = _differences(before, new)
+    lists, heads = offered(new)
+    news, told = federationnews.take_over(new.material.files, before.news, lists=lists, heads=heads)
+    new = replace(new, news=news)
+    changes = (*_differences(before, new), *told)
     federationstate.write(new)
     result = Result.UPDATED if changes else Result.UNCHANGED
     return FederationChange(name=name, result=result, changes=changes, federation=new)
+
+
+def _constant(lists: Sequence[bytes], heads: Sequence[bytes]) -> Offered:
+    return lambda _accepted: (lists, heads)
 
 
 def _failed(name: str, error: Error, kept: Federation | None) -> FederationChange:

@@ -8,7 +8,7 @@ before it has gone through the same steps as what comes over the network.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from rawtrace import strictjson
 from rawtrace.errors import Error, FederationError
 from rawtrace.trust import embeddedroots, federationfiles, federationstate, tufclient, tufsources
 from rawtrace.trust.anchors import TrustList
+from rawtrace.trust.federationnews import MAX_ITEMS, News, take_over
 from rawtrace.trust.federationstate import MAX_STATE_BYTES
 from rawtrace.trust.tufclient import Material, RefreshError
 from rawtrace.web import check_address
@@ -25,11 +26,22 @@ MAX_FEDERATIONS = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarriedFederation:
-    """A federation inside a bundle, not checked yet: ``files`` are those of its address."""
+    """A federation inside a bundle, not checked yet.
+
+    Attributes
+    ----------
+    name, url : str
+    files : Mapping[str, bytes]
+        Those of its address.
+    lists, heads : tuple[bytes, ...]
+        Newer issues of lists and heads of logs, which prove themselves.
+    """
 
     name: str
     url: str
     files: Mapping[str, bytes]
+    lists: tuple[bytes, ...] = ()
+    heads: tuple[bytes, ...] = ()
 
 
 def export_entries() -> list[dict[str, Any]]:
@@ -43,6 +55,8 @@ def export_entries() -> list[dict[str, Any]]:
                 "url": one.url,
                 "as_of": one.as_of.isoformat(),
                 "files": {name: data.decode() for name, data in sorted(files.items())},
+                "newer_lists": [data.decode() for data in one.news.lists.values()],
+                "checkpoints": [data.decode() for data in one.news.heads.values()],
             }
         )
     return entries
@@ -73,14 +87,23 @@ def entries_of(document: object, *, what: str) -> tuple[CarriedFederation, ...]:
             check_address(url)
         try:
             encoded = {name: text.encode() for name, text in files.items()}
+            lists, heads = (_texts(entry.get(part, []), what) for part in ("newer_lists", "checkpoints"))
         except UnicodeEncodeError as error:
             msg = f"{what} is not UTF-8"
             raise FederationError(msg) from error
-        found.append(CarriedFederation(name=federationfiles.check_name(entry.get("name")), url=url, files=encoded))
+        name = federationfiles.check_name(entry.get("name"))
+        found.append(CarriedFederation(name=name, url=url, files=encoded, lists=lists, heads=heads))
     if len({one.name for one in found}) != len(found):
         msg = f"{what} holds one federation twice"
         raise FederationError(msg)
     return tuple(found)
+
+
+def _texts(value: object, what: str) -> tuple[bytes, ...]:
+    if not isinstance(value, list) or len(value) > MAX_ITEMS or not all(isinstance(one, str) for one in value):
+        msg = f"{what} holds something else than texts beside a federation's files"
+        raise FederationError(msg)
+    return tuple(one.encode() for one in value)
 
 
 def read_carried(bundle: bytes, *, what: str = "the bundle") -> tuple[CarriedFederation, ...]:
@@ -130,5 +153,7 @@ def lists_in(entries: Iterable[CarriedFederation], *, place: str, now: datetime 
         federationfiles.check_client(described)
         federationfiles.check_same_name(entry.name, described)
         taken = federationstate.accepted(entry.name, refreshed, url=entry.url, server_key_sha256="", now=at)
-        found += federationstate.lists_of(taken, now=at, place=place)
+        held_news = known.news if known else News()
+        news, _ = take_over(taken.material.files, held_news, lists=entry.lists, heads=entry.heads)
+        found += federationstate.lists_of(replace(taken, news=news), now=at, place=place)
     return tuple(found)

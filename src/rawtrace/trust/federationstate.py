@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from rawtrace.errors import Error, FederationError, InputNotFoundError, from_os_
 from rawtrace.trust import federationfiles, staging
 from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.federationfiles import LISTS, LOG_POLICY_FILE, POLICY_FILE, Description
-from rawtrace.trust.trustlist import read_list
+from rawtrace.trust.federationnews import News, with_news
 from rawtrace.trust.tufclient import Material, Refreshed
 
 STATE_SCHEMA = "urn:rawtrace:schema:federation-state:1"
 FOLDER = "federations"
 MAX_STATE_BYTES = 2 * federationfiles.MAX_ALL_BYTES
+_NEWS = ("lists", "heads")
 _ROLES = ("timestamp", "snapshot", "targets")
 _FROM = "; from "
 
@@ -60,6 +61,8 @@ class Federation:
         What the newest root says, as ``RootFacts.facts``.
     problem : str
         Why the last update was refused; empty if it was not.
+    news : News
+        Newer issues of the lists, and heads of the logs, which prove themselves.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Federation:
     late: bool
     root: Mapping[str, Any]
     problem: str = ""
+    news: News = field(default_factory=News)
 
     @property
     def description(self) -> Description:
@@ -106,6 +110,8 @@ class Federation:
             "minimum_client_version": described.minimum_client_version,
             "stores": [{"url": one.url, "key_sha256": one.key_sha256} for one in described.stores],
             "resolver_roots": [{"url": one.url, "key_sha256": one.key_sha256} for one in described.resolver_roots],
+            "newer_lists": sorted(self.news.lists),
+            "logs": sorted(self.news.heads),
             "problem": self.problem,
         }
 
@@ -174,7 +180,7 @@ def lists_of(federation: Federation, *, now: datetime, place: str = "") -> tuple
     found = []
     for name, data in federation.material.files.items():
         if name.startswith(LISTS):
-            one = read_list(data, source=source)
+            one = with_news(name, data, federation.news, source=source)
             due = min(one.next_update or federation.expires, federation.expires)
             found.append(replace(one, next_update=max(due, one.issued), policies=(*one.policies, *policies)))
     return tuple(found)
@@ -222,6 +228,10 @@ def write(one: Federation) -> None:
         "late": one.late,
         "root": dict(one.root),
         "problem": one.problem,
+        "news": {
+            "lists": {name: data.decode() for name, data in one.news.lists.items()},
+            "heads": {origin: data.decode() for origin, data in one.news.heads.items()},
+        },
         "material": _written(one.material),
         "seen": None if one.seen == one.material else _written(replace(one.seen, targets=b"", files={})),
     }
@@ -259,6 +269,7 @@ def _read(data: bytes, name: str) -> Federation:
         late=document["late"] is True,
         root=dict(document["root"]),
         problem=str(document["problem"]),
+        news=News(**{part: {name: text.encode() for name, text in document["news"][part].items()} for part in _NEWS}),
         **moments,
     )
 

@@ -12,13 +12,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.stores import client, running
+from tests.conftest import make_record
+from tests.stores import NAME, client, running
 
 from rawtrace.config import CONFIG_VARIABLE
 from rawtrace.errors import FederationError
 from rawtrace.server.store import Store
+from rawtrace.trust import authority as authorities
 from rawtrace.trust import federated, federationstate
+from rawtrace.trust.certificates import SignerKind, pid_of
 from rawtrace.trust.federated import Result
+from rawtrace.trust.federationfiles import Server
+from rawtrace.trust.identity import create_identity
 
 f = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "trust" / "federations.py")))
 OFFERS = "\n[offers]\nfederation = true\n"
@@ -95,6 +100,25 @@ def test_a_reader_joins_and_follows_over_http(fed: Any, offering: Store) -> None
     assert change.result is Result.UNREACHABLE
     (one,) = federationstate.lists(now=f.NOW + f.DAY + timedelta(hours=1))
     assert one.source == "federation example, as of 2026-03-11"
+
+
+def test_what_a_member_revokes_counts_before_the_federation_signs_again(
+    fed: Any, offering: Store, tmp_path: Path
+) -> None:
+    member = offering.authority_folder
+    signed = (member / authorities.TRUST_LIST_FILE).read_bytes()
+    with published(fed, offering) as url:
+        stores = (Server(url=url.removesuffix("/federation")),)
+        fed.publish(f.NOW, files={"lists/member.jws": signed}, description={"stores": stores})
+        shutil.rmtree(offering.folder / "federation")
+        shutil.copytree(fed.folder, offering.folder / "federation")
+        federated.add(fed.root, url=url, now=f.NOW)
+        made = create_identity(tmp_path / "scope", SignerKind.INSTRUMENT, make_record(), authority=member)
+        authorities.revoke(member, pid=pid_of(made.leaf), reason="keyCompromise")
+        (change,) = federated.update(now=f.NOW)
+    assert "newer revocations" in " ".join(change.changes)
+    held = [one for one in federationstate.lists(now=f.NOW) if one.statuses and one.name == NAME]
+    assert len(held) == 1
 
 
 def test_another_federation_at_the_address_is_refused(fed: Any, offering: Store, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # modules beside this one, under
 import toolbox as programs
 
 NOT_RUN = "NOT RUN: "
-_PROGRAM = re.compile(r"[\[-](c2patool|c2pa-ts|c2pa-python|mini verifier|rawtrace)[,\]]")
+_PROGRAM = re.compile(rf"[\[-]({'|'.join((*programs.PROGRAMS, 'c2pa-python', 'mini verifier', 'rawtrace'))})[,\]]")
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PLACE = ROOT / ".venv" / "interop"
 SECONDS = 60
+PROGRAMS = ("c2patool", "c2pa-ts", "litewitness", "tessera-posix", "tessera-fsck")
 _MINI = runpy.run_path(str(HERE / "mini_verifier.py"))
 
 
@@ -43,7 +44,7 @@ def found() -> dict[str, Program]:
     lines = (PLACE / "programs").read_text(encoding="utf-8") if (PLACE / "programs").is_file() else ""
     rows = [line.split("\t") for line in lines.splitlines()]
     absent = Program("", "", "the programs are fetched by: make interop")
-    return {"c2patool": absent, "c2pa-ts": absent} | {row[0]: Program(*row[1:]) for row in rows}
+    return dict.fromkeys(PROGRAMS, absent) | {row[0]: Program(*row[1:]) for row in rows}
 
 
 def versions() -> dict[str, str]:

@@ -52,6 +52,8 @@ def publish(folder: Path, *, now: datetime | None = None) -> None:
         root = federationdraft.parse(roots[-1])
         online = online_key(folder, root.signed)
         federationdraft.check_targets(root.signed, targets)
+        _check_current(root.signed.expires, "root", "rotate", at)
+        _check_current(federationdraft.parse_any(targets).signed.expires, "list of files", "add", at)
         snapshot, timestamp = _sign_online(online, published, root.signed, targets, settings, at)
         material = Material(roots=roots, timestamp=timestamp, snapshot=snapshot, targets=targets, files=files)
         pages = tufclient.published_files(material)
@@ -59,6 +61,12 @@ def publish(folder: Path, *, now: datetime | None = None) -> None:
         write_public(folder / PUBLIC_FOLDER, pages)
         (folder / DRAFT_FILE).unlink(missing_ok=True)
         durable.sync_folder(folder)
+
+
+def _check_current(expires: datetime, what: str, command: str, at: datetime) -> None:
+    if expires <= at:
+        msg = f"the {what} ran out on {expires:%Y-%m-%d}, so readers would refuse what was to be published"
+        raise FederationError(msg, hint=f"draft it anew with rawtrace federation {command} DIR, then sign")
 
 
 def _sign_online(

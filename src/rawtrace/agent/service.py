@@ -18,13 +18,14 @@ from pathlib import Path
 from rawtrace.agent import work
 from rawtrace.agent.deliver import Deliveries
 from rawtrace.agent.enginenotes import EngineNotes
-from rawtrace.agent.finish import Decision, How, NothingSaid, Observation, Says, again_after, decide, span
+from rawtrace.agent.finish import Decision, How, Says, again_after, span
 from rawtrace.agent.hints import Hints
 from rawtrace.agent.outbox import Outbox
+from rawtrace.agent.readiness import Readiness
 from rawtrace.agent.register import Register, Track
 from rawtrace.agent.rows import State
 from rawtrace.agent.settings import Event, Settings, telling
-from rawtrace.agent.watch import Kind, Leftovers, WatchedFolder, leftover_beside, sidecar_of
+from rawtrace.agent.watch import Kind, Leftovers, WatchedFolder, sidecar_of
 from rawtrace.agent.writers import Writers
 from rawtrace.errors import (
     AlreadyExistsError,
@@ -82,9 +83,8 @@ class Service:
         deliveries: Deliveries | None = None,
     ) -> None:
         self._facts, self._told = facts, dict[str, str]()
-        self._watched, self._outbox, self._complete = watched, outbox, complete
+        self._watched, self._outbox = watched, outbox
         self._settings, self._clock, self._tell = settings, clock, telling(tell)
-        self._writers = writers or Writers(watched.root, clock=clock)
         self._register = Register(
             watched=watched, outbox=outbox, tools=tools, settings=settings, clock=clock, wall=wall, tell=self._tell
         )
@@ -93,6 +93,13 @@ class Service:
         self._hints = Hints(self._wake.set)
         self._notes = EngineNotes(
             watched=watched, outbox=outbox, register=self._register, vouched=settings.engine_notes
+        )
+        self._readiness = Readiness(
+            patience=settings.patience,
+            notes=self._notes,
+            writers=writers or Writers(watched.root, clock=clock),
+            complete=complete,
+            clock=clock,
         )
         self._leftovers = Leftovers(settings.leftover_s)
         self._deliveries = deliveries
@@ -280,7 +287,7 @@ class Service:
         track.see(seen.fingerprint, started)
         if self._register.find_seal(track, seen.fingerprint):
             return
-        decision = self._decide(track, path, empty=seen.empty, temporary=seen.temporary)
+        decision = self._readiness.decide(track, path, empty=seen.empty, temporary=seen.temporary)
         # Looking at a folder of many thousand members may take at most a tenth of the time.
         track.not_before = self._clock() + 10 * (self._clock() - started)
         if decision.how is not None:
@@ -289,36 +296,6 @@ class Service:
         track.settling = decision.settling
         self._register.schedule(track, decision.again_s)
         self._register.note_wait(track, decision.reason)
-
-    def _decide(self, track: Track, path: Path, *, empty: bool, temporary: str) -> Decision:
-        patience, settled_s = self._settings.patience, track.settled_s(self._clock())
-        if empty:
-            return decide(Observation(settled_s=settled_s, empty=True), patience)
-        told = self._notes.about(track.name, track.fingerprint)
-        engine = told.reason or "finished" if told is not None else ""
-        if not engine and settled_s < min(patience.complete_quiet_s, patience.quiet_s):
-            # Too early to ask anybody: the answer would be outdated at once.
-            return decide(Observation(settled_s=settled_s, format_says=True), patience)
-        if track.says is None and not engine:
-            track.says = self._ask_format(path)
-        return decide(
-            Observation(
-                settled_s=settled_s,
-                temporary=temporary or leftover_beside(path),
-                writing=self._writers.at_work_on(path),
-                engine_says=engine,
-                format_says=track.says.finished if track.says else None,
-                format_reason=track.says.reason if track.says else "",
-            ),
-            patience,
-        )
-
-    def _ask_format(self, path: Path) -> Says:
-        try:
-            return self._complete(path)
-        except Exception as error:  # noqa: BLE001  a reader that trips over odd content must not stop the agent
-            _LOG.debug("%s: whether it is complete could not be read: %s", path, error)
-            return NothingSaid()
 
     # -- sealing ----------------------------------------------------------
 

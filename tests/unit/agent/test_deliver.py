@@ -1,4 +1,4 @@
-"""Delivering seals: stores that are away, that lie, that answer and are not heard; disks that are full; data that moves."""
+"""Delivering seals: stores that are away, that lie or are not heard; disks that are full; data that moves."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 from tests.conftest import make_record
-from tests.stores import PREFIX, client
 
 from rawtrace.errors import AlreadyExistsError, MalformedError, UsageError
 from rawtrace.server import handles
@@ -22,6 +21,7 @@ from rawtrace.trust.handles import digest, values, wire
 from rawtrace.trust.handles.names import read_handle
 from rawtrace.trust.handles.values import Answer, Code
 from rawtrace.trust.identity import create_identity
+from stores import PREFIX, client
 
 PID = f"https://hdl.handle.net/{PREFIX}/widefield-1"
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

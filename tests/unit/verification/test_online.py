@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
-from tests import handleservers
 from tests.conftest import OWNER, make_record
-from tests.handleservers import HandleServer, handle_server, url_value
 
+import handleservers
+from handleservers import HandleServer, handle_server, url_value
 from rawtrace.config import CONFIG_VARIABLE
 from rawtrace.report import Report, Verdict
 from rawtrace.sealing.seal import seal

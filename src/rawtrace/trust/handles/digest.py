@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from rawtrace import strictjson
 from rawtrace.errors import LimitError, MalformedError, ResolutionError
 from rawtrace.trust.handles import wire
-from rawtrace.trust.handles.names import Handle, parents, read_handle, upper
+from rawtrace.trust.handles.names import PREFIX_RECORDS, Handle, parents, read_handle, upper
 from rawtrace.trust.handles.values import MAX_DATA_BYTES, MAX_VALUES, HandleValue, Reference, dumps, encode_references
 from rawtrace.trust.handles.wire import RsaKey
 
@@ -231,16 +231,19 @@ def check_chain(chain: Sequence[str], *, root: RsaKey, handle: Handle, at: datet
 
 
 def _permits(about: str, what: str, handle: Handle) -> bool:
+    """Tell as CNRI's library does; it was asked for each kind of permission."""
     if what == EVERYTHING:
         return True
-    own = upper(handle.text)
-    prefix = upper(handle.suffix if upper(handle.prefix) == "0.NA" else handle.prefix)
-    scope = upper(about).removeprefix("0.NA/")
-    if what == THIS_HANDLE:
-        return own == upper(about)
-    if what == UNDER_THIS_PREFIX:
-        return prefix == scope and upper(handle.prefix) != "0.NA"
-    return what == DERIVED_PREFIXES and scope in {upper(parent) for parent in parents(prefix)}
+    if what == THIS_HANDLE and about == handle.text:
+        return True
+    at_root, _, scope = upper(about).partition("/")
+    if at_root != PREFIX_RECORDS:
+        return False
+    is_record = upper(handle.prefix) == PREFIX_RECORDS
+    prefix = handle.suffix if is_record else handle.prefix
+    if what == DERIVED_PREFIXES:
+        return scope in {upper(parent) for parent in parents(prefix)}
+    return what in {THIS_HANDLE, UNDER_THIS_PREFIX} and not is_record and upper(prefix) == scope
 
 
 def _claims(issuer: Reference, subject: str, nbf: datetime, exp: datetime, iat: datetime) -> dict[str, Any]:

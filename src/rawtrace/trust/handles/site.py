@@ -176,8 +176,7 @@ def to_json(site: Site) -> dict[str, Any]:
         made["hashOption"] = int(site.hash_option)
     if site.hash_filter:
         made["hashFilter"] = site.hash_filter.decode()
-    if site.attributes:
-        made["attributes"] = [{"name": name, "value": value} for name, value in site.attributes]
+    made["attributes"] = [{"name": name, "value": value} for name, value in site.attributes]
     made["servers"] = [
         {
             "serverId": server.id,

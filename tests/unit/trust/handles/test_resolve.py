@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import handleservers
-from tests.handleservers import HANDLE, PREFIX, HandleServer, handle_server, redirect_to, site_value, url_value
 
+import handleservers
+from handleservers import HANDLE, PREFIX, HandleServer, handle_server, redirect_to, site_value, url_value
 from rawtrace.errors import Error, NetworkError, ResolutionError
 from rawtrace.trust.handles import digest, values
 from rawtrace.trust.handles.cache import Cache

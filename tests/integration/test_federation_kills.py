@@ -27,7 +27,6 @@ import itertools, pathlib, sys
 from rawtrace.trust import federation, federationpublish, keys
 folder, *sticks = map(pathlib.Path, sys.argv[1:])
 signers = [keys.open_in_folder(place) for place in sticks]
-print("ready", flush=True)
 for number in itertools.count():
     if number % 2 == 0:
         federation.rotate(folder)
@@ -35,6 +34,8 @@ for number in itertools.count():
     for signer in signers:
         federation.sign(folder, signer)
     federationpublish.publish(folder)
+    if number == 0:
+        print("ready", flush=True)
 """
 UPDATE_FOR_EVER = """
 import itertools, pathlib, sys

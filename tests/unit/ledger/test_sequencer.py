@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -25,7 +26,7 @@ from logs import (
     submissions,
 )
 from rawtrace.database import Database, open_database
-from rawtrace.errors import DatabaseError, LedgerError, LogBusyError, NetworkError, ReceiptError
+from rawtrace.errors import DatabaseError, DiskFullError, LedgerError, LogBusyError, NetworkError, ReceiptError
 from rawtrace.ledger import logstore
 from rawtrace.ledger.checkpoint import Checkpoint, cosign, read_checkpoint, sign_checkpoint
 from rawtrace.ledger.guard import Guard
@@ -544,6 +545,35 @@ def test_failed_commit_is_told_and_the_log_goes_on(database: Database, monkeypat
         monkeypatch.undo()
         assert log.submit(submission(3)).result(10).index == 3
         assert log.trouble is None
+
+
+def test_full_disk_is_said_and_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    with open_database(tmp_path / "log.sqlite") as database:
+
+        def limit(connection: Any, _record: object) -> None:
+            connection.execute("PRAGMA max_page_count=120")
+
+        with open_log(database) as log:
+            fill(log, 0, 5)
+        database.close()
+        sa.event.listen(database._engine, "connect", limit)
+        with open_log(database) as log:
+            done, refused = 5, None
+            while refused is None and done < 5_000:
+                try:
+                    fill(log, done, done + 50)
+                    done += 50
+                except DiskFullError as error:
+                    refused = error
+            assert refused is not None
+            assert log.size == done
+            assert checked(log.receipt(done - 1)).index == done - 1
+        sa.event.remove(database._engine, "connect", limit)
+        database.close()
+        with open_log(database) as log:
+            assert log.size == done
+            fill(log, done, done + 50)
+            assert log.find(submission(done).record) == done
 
 
 def test_closed_log_takes_nothing_and_has_written_what_it_took(database: Database) -> None:

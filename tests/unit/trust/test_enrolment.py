@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,14 @@ def test_leaf_may_show_who_it_is_and_sign_documents(tmp_path: Path) -> None:
     assert [usage.dotted_string for usage in usages] == ["1.3.6.1.5.5.7.3.36", "1.3.6.1.5.5.7.3.2"]
     assert leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "Widefield 1"
     assert isinstance(leaf.public_key(), ed25519.Ed25519PublicKey)
+
+
+def test_example_of_the_specification_holds() -> None:
+    page = Path(__file__).parents[3] / "docs" / "spec" / "enrolment.md"
+    request = page.read_text(encoding="utf-8").split("```text\n")[1].split("HTTP/1.1 200 OK")[0]
+    head, _, body = request.partition("\n\n")
+    pid, _, code = base64.b64decode(head.rpartition("Basic ")[2]).decode().rpartition(":")
+    assert enrolment.clean_code(code) == code.replace("-", "")
+    csr = enrolment.read_csr(estforms.from_base64(body.encode(), what="the request", limit=8192))
+    asked = enrolment.request_of(csr, grant(pid))
+    assert asked.kind is SignerKind.INSTRUMENT

@@ -23,6 +23,7 @@ demo: .venv/.stamp-demo ## a simulated microscope, a trust store and an editor, 
 
 test: .venv/.stamp-test ## the quick tests, at most five minutes
 	@echo "test: everything but soak and interop, on two cores"
+	@tools/web_setup
 	@$(BIN)/pytest -q -m "not soak and not interop" -n 2 $(ARGS)
 
 lint: .venv/.stamp-dev ## ruff: rules and format

@@ -470,12 +470,11 @@ def _read_back(operator: TestClient, form: str) -> None:
 
 
 def test_certificates_are_told_with_their_state(each_store: Store, operator: TestClient) -> None:
-    from conftest import make_record
     from rawtrace.trust import authority
     from rawtrace.trust.certificates import SignerKind
     from rawtrace.trust.identity import create_identity
 
-    own = make_record(pid=PID)
+    own = _checked(PID)
     create_identity(each_store.folder / "scope", SignerKind.INSTRUMENT, own, authority=each_store.authority_folder)
     registry.put(each_store, own, who="a test")
     told = operator.get(AT).json()
@@ -544,9 +543,9 @@ def test_seals_are_counted_by_month_without_gaps(each_store: Store, operator: Te
 
     operator.post("/instruments", json=record())
     assert operator.get(f"{AT}/seals").json() == {"pid": PID, "months": [], "total": 0}
-    days = ["2025-11-30", "2025-11-02", "2026-02-01"]
+    days = ["2025-11-30T00:00:00Z", "2025-11-02T00:00:00Z", "2026-02-01T00:00:00Z"]
     rows = [
-        {"record": f"{number:064x}", "claim": "c", "label": "l", "pid": PID, "received": f"{day}T00:00:00Z", "sidecar": b""}
+        {"record": f"{number:064x}", "claim": "c", "label": "l", "pid": PID, "received": day, "sidecar": b""}
         for number, day in enumerate(days)
     ]  # fmt: skip
     with each_store.database.write() as connection:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 MONTHS_SHOWN = 36
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 200, 48, 26, 12
 _GAP = 3
+_LABEL = 104
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -54,7 +56,7 @@ def plot(months: Sequence[tuple[str, int]]) -> Plot | None:
     # A few months stay slim bars at the right, where the newest always is.
     pitch = min(40.0, (_WIDTH - _LEFT) / len(shown))
     start = _WIDTH - pitch * len(shown)
-    every = max(1, round(64 / pitch))
+    every = math.ceil(_LABEL / pitch)
     bars = []
     for place, (month, number) in enumerate(shown):
         height = number / top * room

@@ -37,6 +37,12 @@ ROLE_WORDS: Mapping[Role, str] = {
     Role.GATEWAY: "a program that delivers seals for others",
     Role.INSTRUMENT: "an instrument's agent",
 }
+BASES = {
+    "code": "a one-time code",
+    "device": "the certificate of its maker",
+    "certificate": "its present certificate",
+    "token": "its token",
+}
 STYLE_PATH = "/static/style.css"
 #: Without the page's address an honest form would look like one from elsewhere; other sites learn nothing still.
 _HEADERS = {"Referrer-Policy": "same-origin"}
@@ -127,7 +133,7 @@ def _environment() -> Environment:
     environment.filters.update(
         address=instrumentaddress.address_of, day=day, moment=moment, number=number, outside=outside, work=work
     )
-    environment.globals.update(STATES=STATES, LIFE=LIFE, ROLE_WORDS=ROLE_WORDS, STYLE_PATH=STYLE_PATH)
+    environment.globals.update(STATES=STATES, LIFE=LIFE, BASES=BASES, ROLE_WORDS=ROLE_WORDS, STYLE_PATH=STYLE_PATH)
     return environment
 
 

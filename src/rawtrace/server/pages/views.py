@@ -102,6 +102,7 @@ def statuses(call: Call, data: Any) -> dict[str, Any]:
                 "reason": one.reason,
                 "revoked_at": one.revoked_at.isoformat(),
                 "doubt": one.compromised_from.isoformat() if one.compromised_from else "",
+                "all": one.reason in {"keyCompromise", "cACompromise"},
                 "note": one.note,
                 "log_index": one.logged.index if one.logged else None,
             }

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from rawtrace.errors import Error, FederationError, InputNotFoundError, NetworkError, from_os_error
+from rawtrace.errors import Error, FederationError, InputNotFoundError, NetworkError, UsageError, from_os_error
 from rawtrace.trust import (
     embeddedroots,
     federationbundle,
@@ -121,8 +121,11 @@ def add(
     tufclient.read_root(root, what="the root")
     at = now or datetime.now(UTC)
     known = Material(roots=(root,), files={})
-    if url:
+    if url or server_key_sha256:
         check_address(url)
+    if server_key_sha256 and not federationfiles.is_sha256(server_key_sha256):
+        msg = f"{server_key_sha256[:80]!r} is not the digest of a server's key; expected 64 hexadecimal digits"
+        raise UsageError(msg)
     lists: list[bytes]
     heads: list[bytes]
     try:

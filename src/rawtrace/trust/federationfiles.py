@@ -157,6 +157,11 @@ def limit_of(name: str) -> int | None:
     }.get(name)
 
 
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 in lower-case hexadecimal."""
+    return _SHA256.fullmatch(text) is not None
+
+
 def list_path(name: str) -> str:
     """Return where the list called ``name`` lies.
 

@@ -21,7 +21,7 @@ from rawtrace import config, durable, strictjson
 from rawtrace.errors import Error, FederationError, InputNotFoundError, from_os_error
 from rawtrace.trust import federationfiles, staging
 from rawtrace.trust.anchors import TrustList
-from rawtrace.trust.federationfiles import LISTS, LOG_POLICY_FILE, POLICY_FILE, Description
+from rawtrace.trust.federationfiles import LISTS, LOG_POLICY_FILE, POLICY_FILE, Description, Server
 from rawtrace.trust.federationnews import News, with_news
 from rawtrace.trust.tufclient import Material, Refreshed
 
@@ -184,6 +184,14 @@ def lists_of(federation: Federation, *, now: datetime, place: str = "") -> tuple
             due = min(one.next_update or federation.expires, federation.expires)
             found.append(replace(one, next_update=max(due, one.issued), policies=(*one.policies, *policies)))
     return tuple(found)
+
+
+def servers() -> tuple[tuple[Server, ...], tuple[Server, ...]]:
+    """Return the trust stores, and the sites where resolution begins, that the joined federations name."""
+    described = [one.description for one in all_held()]
+    stores = dict.fromkeys(server for one in described for server in one.stores)
+    roots = dict.fromkeys(server for one in described for server in one.resolver_roots)
+    return tuple(stores), tuple(roots)
 
 
 def log_policies_of(federation: Federation) -> tuple[Any, ...]:

@@ -16,8 +16,19 @@ import pytest
 
 from rawtrace.config import CONFIG_VARIABLE
 from rawtrace.errors import Error, FederationError, LimitError, NetworkError, UsageError
-from rawtrace.trust import federated, federation, federationkeys, federationstate, keys, tufclient, tufsources
+from rawtrace.trust import (
+    embeddedroots,
+    federated,
+    federation,
+    federationbundle,
+    federationkeys,
+    federationstate,
+    keys,
+    tufclient,
+    tufsources,
+)
 from rawtrace.trust.federated import Result
+from rawtrace.trust.federationfiles import Server
 from rawtrace.trust.tufclient import Material, Refreshed, RefreshError
 from rawtrace.trust.tuflib import MetaFile, TargetFile
 
@@ -592,8 +603,6 @@ def test_a_bundle_for_a_federation_whose_root_nobody_pinned_is_refused(fed: Any)
 
 
 def test_what_was_exported_can_be_carried_on(fed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rawtrace.trust import federationbundle
-
     taken_up(fed)
     federation.rotate(fed.folder, new_online_key=True, now=NOW)
     fed.sign(0, 1)
@@ -621,3 +630,49 @@ def test_an_old_bundle_is_accepted_on_request_and_remembered_as_such(fed: Any) -
 def test_limits_of_the_memory_source() -> None:
     with pytest.raises(LimitError):
         tufsources.memory_source({"a": b"xx"})("a", 1)
+
+
+# --- roots that came with rawtrace
+
+
+def test_an_embedded_root_is_enough_to_take_up_a_bundle(fed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddedroots, "embedded", lambda: (("example", fed.root, ""),))
+    assert federated.update(now=NOW) == ()
+    (change,) = federated.update_from(bundle(fed), now=NOW)
+    assert change.result is Result.ADDED
+    assert federationstate.names() == ("example",)
+
+
+def test_an_embedded_root_refuses_what_others_signed(fed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embeddedroots, "embedded", lambda: (("example", fed.root, "http://127.0.0.1:9"),))
+    other = f.make(tmp_path / "other")
+    (change,) = federated.update_from(bundle(other), now=NOW)
+    assert change.result is Result.REFUSED
+    (change,) = federated.update(now=NOW)
+    assert change.result is Result.UNREACHABLE
+    with pytest.raises(FederationError, match="too few good signatures"):
+        federationbundle.lists_in(federationbundle.read_carried(bundle(other)), place="it", now=NOW)
+    assert federationstate.names() == ()
+
+
+def test_roots_are_read_from_the_package(fed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert embeddedroots.embedded() == ()
+    folder = tmp_path / "package" / "roots"
+    folder.mkdir(parents=True)
+    (folder / "example.root.json").write_bytes(fed.root)
+    (folder / "example.url").write_text("https://trust.example.org/federation\n")
+    monkeypatch.setattr(embeddedroots.resources, "files", lambda _package: tmp_path / "package")
+    assert embeddedroots.embedded() == (("example", fed.root, "https://trust.example.org/federation"),)
+
+
+def test_servers_that_federations_name_are_at_hand(fed: Any) -> None:
+    site = Server(url="https://handles.example.org", key_sha256="ab" * 32)
+    fed.publish(NOW, description={"resolver_roots": (site,), "stores": (site,)})
+    taken_up(fed)
+    assert federationstate.servers() == ((site,), (site,))
+
+
+@pytest.mark.parametrize("key", ["ab", "x" * 64, "AB" * 32])
+def test_a_servers_key_is_named_in_full(fed: Any, key: str) -> None:
+    with pytest.raises(UsageError):
+        federated.add(fed.root, url="https://federation.example", server_key_sha256=key, now=NOW)

@@ -24,6 +24,7 @@ from cryptography import x509
 
 from rawtrace.database import METADATA
 from rawtrace.errors import EnrolmentError
+from rawtrace.server import registry
 from rawtrace.server.applicants import (
     Applicant,
     by_certificate,
@@ -35,6 +36,7 @@ from rawtrace.server.applicants import (
     is_good,
     record_of,
 )
+from rawtrace.server.instrumenttables import Status
 from rawtrace.server.invitations import (
     APPROVED,
     CERTIFIED_STATE,
@@ -98,6 +100,7 @@ def certify(
         # What staff has seen of the old key says nothing of the new one.
         applicant = replace(applicant, grant=replace(applicant.grant, seen_in_token=False))
     asked = enrolment.request_of(csr, applicant.grant)
+    _check_in_service(store, applicant.grant.pid)
     question = _question(applicant, csr, key)
     with store.issuing:
         leaf = _again(store, question, applicant, key)
@@ -123,6 +126,13 @@ def authority_chain(store: Store) -> tuple[x509.Certificate, ...]:
     """Return the authority's certificate and its root."""
     authority = store.authority()
     return authority.certificate, authority.root
+
+
+def _check_in_service(store: Store, pid: str) -> None:
+    entry = registry.find(store.database, pid)
+    if entry is not None and entry.status is Status.RETIRED:
+        msg = f"{pid} is registered as retired, so it gets no further certificate"
+        raise EnrolmentError(msg, hint="have the store's operator look at its record")
 
 
 def _question(applicant: Applicant, csr: x509.CertificateSigningRequest, key: str) -> str:

@@ -18,6 +18,7 @@ from rawtrace.database import METADATA
 from rawtrace.errors import LedgerError
 from rawtrace.ledger import entry
 from rawtrace.server import enrolment as enrolments
+from rawtrace.server import registry
 from rawtrace.server.access import Role
 from rawtrace.server.app import create_app
 from rawtrace.server.store import Store
@@ -376,6 +377,19 @@ def test_fail_certificates_without_end(desk: Desk, refused: Refused) -> None:
         signer = key()
         leaf = leaf_of(desk.shown(leaf, ask(grant(), signer)))
     refused(lambda: desk.shown(leaf, ask(grant(), key())), 422)
+
+
+def test_fail_retired_instrument(desk: Desk, refused: Refused) -> None:
+    leaf, signer = desk.certified()
+    retired = record() | {"dates": [{"date": "2026-01-31", "dateType": "DeCommissioned"}]}
+    registry.put(desk.store, retired, who="operator")
+    desk.now += timedelta(days=250)
+    refused(
+        lambda: desk.shown(
+            leaf, ask(enrolments.enrolment.Grant(pid=PID, kind=SignerKind.INSTRUMENT, record=retired), signer)
+        ),
+        422,
+    )
 
 
 # --- the maker's device certificate -------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rawtrace import strictjson
 from rawtrace.agent.deliverybox import Parcel
 from rawtrace.agent.watch import sidecar_of
-from rawtrace.errors import Error, RefusedError, from_os_error
+from rawtrace.errors import Error, KeyUnavailableError, RefusedError, from_os_error
 from rawtrace.trust.anchors import TrustList
-from rawtrace.web import Web
+from rawtrace.web import Answer, Caller, Web
 
 _LINES = "application/x-ndjson"
 _MAX_SEAL_BYTES = 16 << 20
@@ -72,6 +72,34 @@ class Undone:
     all_of_it: bool = False
 
 
+class Post(Protocol):
+    """What a courier needs of the web."""
+
+    def post(self, url: str, body: bytes, *, content_type: str, accept: str, limit: int) -> Answer:
+        """Send ``body`` to ``url``."""
+
+
+class FreshWeb:
+    """Opens a connection for every batch, with the certificate as it is by then: it is renewed while the agent runs.
+
+    Parameters
+    ----------
+    caller : Caller
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def post(self, url: str, body: bytes, *, content_type: str, accept: str, limit: int) -> Answer:
+        """Send ``body`` to ``url``."""
+        try:
+            with Web(self._caller) as web:
+                return web.post(url, body, content_type=content_type, accept=accept, limit=limit)
+        except (OSError, ValueError) as error:
+            msg = f"the instrument's certificate cannot be shown: {error}"
+            raise KeyUnavailableError(msg) from error
+
+
 class Courier:
     """Delivers to one store.
 
@@ -79,14 +107,15 @@ class Courier:
     ----------
     url : str
         Of the store.
-    web : Web
+    web : Post
+        A ``Web``, or a ``FreshWeb``.
     root : Path
         The watched folder.
     lists : Sequence[TrustList]
         Whose counter-signatures are accepted.
     """
 
-    def __init__(self, url: str, web: Web, *, root: Path, lists: Sequence[TrustList]) -> None:
+    def __init__(self, url: str, web: Post, *, root: Path, lists: Sequence[TrustList]) -> None:
         self.url, self._web, self._root, self._lists = url, web, root, tuple(lists)
 
     def carry(self, parcels: Sequence[Parcel]) -> list[Answered | Undone]:

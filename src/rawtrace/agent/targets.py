@@ -9,6 +9,11 @@
     token_file = "store.token"                      # mode 0600
     server_key = "9f86d081..."                      # SHA-256 of the server's key; optional
 
+    [[deliver]]
+    url = "https://other.example.org"
+    certificate = "scope/certificate.pem"           # instead of a token: the instrument's own certificate
+    key = "scope/key.pem"
+
 Paths are relative to the file.
 """
 
@@ -33,7 +38,7 @@ _MAX_STORES = 16
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,512}")
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN = frozenset({"url", "token_file", "server_key", "authorities"})
+_KNOWN = frozenset({"url", "token_file", "server_key", "authorities", "certificate", "key"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +126,16 @@ def _target(value: object, path: Path) -> Target:
     if key and not _KEY.fullmatch(key):
         msg = f"{path}: server_key is not a SHA-256 in hexadecimal digits"
         raise UsageError(msg)
-    if not value.get("token_file"):
-        msg = f"{path}: {url} has no token_file; a store takes seals from whom it knows"
+    shown = [value[name] for name in ("certificate", "key") if value.get(name)]
+    if len(shown) == 1 or bool(shown) == bool(value.get("token_file")):
+        msg = f"{path}: {url} needs either a token_file, or a certificate and its key, to know who delivers"
         raise UsageError(msg, hint="ask the store's operator for a token for this instrument")
     authorities = value.get("authorities", "")
     return Target(
         url=url,
         caller=Caller(
-            token=_token(path.parent / value["token_file"]),
+            token="" if shown else _token(path.parent / value["token_file"]),
+            certificate=(path.parent / shown[0], path.parent / shown[1]) if shown else None,
             server_key_sha256=key.lower(),
             authorities=path.parent / authorities if authorities else None,
             timeout_s=30.0,

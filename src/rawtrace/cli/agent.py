@@ -313,7 +313,7 @@ def _deliveries(settings_file: Path | None, outbox: Any, root: Path, signer: Any
     """Return what delivers to the stores of the settings file; without one, nothing is delivered from now on."""
     import time
 
-    from rawtrace.agent.courier import Courier
+    from rawtrace.agent.courier import Courier, FreshWeb, Post
     from rawtrace.agent.deliver import Deliveries
     from rawtrace.agent.deliverybox import DeliveryBox
     from rawtrace.agent.targets import Targets, accepted_lists, read_targets
@@ -321,7 +321,10 @@ def _deliveries(settings_file: Path | None, outbox: Any, root: Path, signer: Any
 
     targets = read_targets(settings_file) if settings_file is not None else Targets()
     lists = accepted_lists(targets, signer)
-    webs = [stack.enter_context(Web(one.caller)) for one in targets.stores]
+    webs: list[Post] = [
+        FreshWeb(one.caller) if one.caller.certificate else stack.enter_context(Web(one.caller))
+        for one in targets.stores
+    ]
     couriers = [Courier(one.url, web, root=root, lists=lists) for one, web in zip(targets.stores, webs, strict=True)]
     box = DeliveryBox(outbox)
     made = Deliveries(box, couriers, root=root, lists=lists, clock=time.monotonic, now=_now)

@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from rawtrace import strictjson
 from rawtrace.errors import Error
-from rawtrace.server import auditlog, problems
+from rawtrace.server import auditlog, peers, problems
 from rawtrace.server.access import ANYBODY, Knock, Principal, Role, Route
 from rawtrace.server.problems import Problem
 from rawtrace.server.store import Store
@@ -145,6 +145,8 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
         principal = ANYBODY
         try:
             principal = await run_in_threadpool(store.access.identify, knock)
+            if not principal.known and (peer := request.scope.get("rawtrace.peer_certificate")) is not None:
+                principal = await run_in_threadpool(peers.holder_of, store, peer)
             store.access.permit(route, principal)
             response = await _handled(request, knock, principal)
         except Error as error:

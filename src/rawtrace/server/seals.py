@@ -147,7 +147,7 @@ class SealDesk:
 
     def keep_own(self, data: bytes) -> Taken:
         """Take in a seal that this store has made itself."""
-        verifier = self._current()
+        verifier = self.verifier()
         judged = replace(self._judge(data, verifier), countersign=False)
         self._keep([judged], own=True)
         taken = self._answer(judged, self._log([judged]).get(judged.digest))
@@ -178,7 +178,7 @@ class SealDesk:
 
     def lists(self) -> tuple[TrustList, ...]:
         """Return the trust lists that the store goes by, as they are now."""
-        return self._current().lists
+        return self.verifier().lists
 
     def signer(self) -> Identity:
         """Open the store's repository identity, as it is now.
@@ -195,6 +195,10 @@ class SealDesk:
             hint = f"make one: rawtrace authority repository {self._store.authority_folder} {folder} --name … --owner …"
             raise StoreError(msg, hint=hint)
         return load_identity(folder)
+
+    def issuers(self) -> tuple[bytes, ...]:
+        """Return the certificates that lie between this store's own leaves and its root, DER."""
+        return (self._store.authority().certificate.public_bytes(serialization.Encoding.DER),)
 
     def stamp(self) -> Stamp | None:
         """Return what stamps for this store; ``None`` where it offers no time."""
@@ -214,7 +218,7 @@ class SealDesk:
 
     def _try(self, data: bytes, principal: Principal) -> _Judged | Error:
         try:
-            judged = self._judge(data, self._current())
+            judged = self._judge(data, self.verifier())
             if principal.pid and judged.pid != principal.pid:
                 msg = f"the seal is that of {judged.pid or 'somebody without a PID'}, not of {principal.pid}"
                 raise Problem(403, msg)
@@ -259,7 +263,7 @@ class SealDesk:
             countersign=known and self._store.settings.offers.gateway,
         )
 
-    def _current(self) -> Verifier:
+    def verifier(self) -> Verifier:
         """Return a verifier by the trust lists as they are now; the lists are read when a file has changed."""
         from rawtrace.verification.signer import Verifier
 
@@ -390,7 +394,7 @@ class SealDesk:
         if is_countersigned_by(read_store(one.data), signer):
             return b""
         try:
-            return countersign(one.data, signer=signer, stamp=self.stamp(), lists=self._current().lists).store
+            return countersign(one.data, signer=signer, stamp=self.stamp(), lists=self.verifier().lists).store
         except (LimitError, UnsealableError):
             # As deep as C2PA allows: the receipt alone is the answer.
             return b""

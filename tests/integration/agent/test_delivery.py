@@ -15,6 +15,7 @@ from rawtrace.report import Verdict
 from rawtrace.sealing.logrecord import record_of
 from rawtrace.sealing.manifest import read_sidecar, read_store
 from rawtrace.server.access import Role
+from rawtrace.server.run import server_key
 from rawtrace.server.store import Store
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
@@ -24,6 +25,7 @@ from rawtrace.verification.verify import verify
 from stores import Running, running, token
 
 Lab = Any
+CERTIFICATE = {"certificate": "certificate.pem", "key": "key.pem"}
 
 
 @pytest.fixture
@@ -76,6 +78,23 @@ def test_once(lab: Lab, store: Store, served: Running, instrument: Identity, tmp
     # Receipts are no data: a second look seals nothing.
     assert lab.once("--quiet-period", "0").returncode == 0
     assert lab.status()["counts"]["sealed"] == 1
+
+
+def test_by_the_instruments_own_certificate(
+    lab: Lab, new_store: Callable[..., Store], new_identity: Any, tmp_path: Path
+) -> None:
+    store = new_store("tls-store", tls=True)
+    scope = new_identity(SignerKind.INSTRUMENT, authority=store.authority_folder)
+    lab.instrument = scope.folder
+    with running(store) as served:
+        path = tmp_path / "agent.toml"
+        shown = "".join(f'{name} = "{scope.folder / file}"\n' for name, file in CERTIFICATE.items())
+        path.write_text(f'[[deliver]]\nurl = "{served.url}"\nserver_key = "{server_key(store.folder)}"\n{shown}')
+        lab.write("cells.tif")
+        done = lab.once("--settings", f"{path}", "--quiet-period", "0")
+        assert done.returncode == 0, done.stderr
+        assert lab.status()["deliveries"][0]["delivered"] == 1, done.stderr
+    assert store.log.size == 1
 
 
 def test_sealing_does_not_wait_for_a_store_that_is_away(

@@ -40,6 +40,8 @@ def write(folder: Path, text: str, *, token: str = TOKEN, mode: int = 0o600) -> 
         GOOD.replace('token_file = "store.token"\n', ""),
         GOOD.replace("store.token", "absent.token"),
         GOOD + "server_key = 'abc'\n",
+        GOOD + "certificate = 'a.pem'\n",
+        GOOD + "certificate = 'a.pem'\nkey = 'b.pem'\n",
         GOOD + GOOD.replace("org/", "org"),
         GOOD * 17,
     ],

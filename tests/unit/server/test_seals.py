@@ -28,7 +28,7 @@ from rawtrace.trust.identity import Identity
 from rawtrace.trust.instruments import summary
 from rawtrace.trust.timeauthority import create_time_authority
 from rawtrace.verification.verify import verify
-from stores import client
+from stores import client, running
 
 TYPE = {"content-type": "application/c2pa"}
 GATEWAY = "\n[offers]\ngateway = true\ntime = true\ncertify = true\n"
@@ -277,3 +277,33 @@ def test_gateway_without_its_key_or_its_clock(gateway_store: Store, scope_of: An
     store.time_authority._last -= timedelta(hours=1)
     answer = asked.post("/seals", content=data, headers=TYPE)
     assert (answer.status_code, answer.json()["index"], "sidecar" in answer.json()) == (200, 0, True)
+
+
+# --- by certificate
+
+
+def test_an_instrument_is_known_by_its_certificate(
+    new_store: Callable[..., Store], scope_of: Any, new_identity: Any, tmp_path: Path
+) -> None:
+    store = new_store("tls-store", tls=True)
+    scope = scope_of(store)
+    data = sidecar(sealed(tmp_path, scope))
+    workstation = new_identity(SignerKind.WORKSTATION, authority=store.authority_folder)
+
+    def post(web: Any, url: str) -> int:
+        return int(web.post(f"{url}/seals", data, content_type="application/c2pa").status)
+
+    with running(store) as served:
+
+        def status_for(identity: Identity) -> int:
+            shown = (identity.folder / "certificate.pem", identity.folder / "key.pem")
+            with served.web(certificate=shown) as web:
+                return post(web, served.url)
+
+        with served.web() as web:
+            assert post(web, served.url) == 401
+        assert status_for(workstation) == 401
+        assert status_for(scope_of(store)) == 403
+        assert status_for(scope) == 200
+        authorities.revoke(store.authority_folder, pid=pid_of(scope), reason="cessationOfOperation")
+        assert status_for(scope) == 401

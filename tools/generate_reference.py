@@ -7,9 +7,11 @@ python tools/generate_reference.py --check   name the pages that are not current
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
 import inspect
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,67 @@ def python_page() -> str:
     return "\n".join([*parts, "```\n"])
 
 
+def settings_page() -> str:
+    """Every key of ``store.toml``, from the settings' own docstrings."""
+    from rawtrace.server.settings import Settings
+
+    parts = [
+        "# Settings of a trust store\n",
+        "A trust store reads `store.toml` in its folder when it starts. A key that is not on this page is an error."
+        " [Run a trust store](../how-to/run-a-trust-store.md) shows how to begin.\n",
+        "## At the top\n",
+        *_setting_rows(Settings),
+    ]
+    for one in dataclasses.fields(Settings):
+        if isinstance(one.default_factory, type) and dataclasses.is_dataclass(one.default_factory):
+            summary = inspect.getdoc(one.default_factory).splitlines()[0]
+            parts += [f"## [{one.name}]\n", f"{_code(summary)}\n", *_setting_rows(one.default_factory)]
+    return "\n".join(parts)
+
+
+def _setting_rows(kind: Any) -> Iterator[str]:
+    texts = _attributes(inspect.getdoc(kind))
+    hints = typing.get_type_hints(kind)
+    yield "| key | kind | without it | |"
+    yield "| --- | --- | --- | --- |"
+    for one in dataclasses.fields(kind):
+        if isinstance(one.default_factory, type) and dataclasses.is_dataclass(one.default_factory):
+            continue
+        made = one.default_factory() if one.default_factory is not dataclasses.MISSING else one.default
+        default = "needed" if made is dataclasses.MISSING else f"`{_toml(made)}`"
+        yield f"| `{one.name}` | {_kind(hints[one.name])} | {default} | {texts[one.name]} |"
+    yield ""
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Read the ``Attributes`` section of a numpydoc docstring."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in text.partition("----------\n")[2].splitlines():
+        if line and not line.startswith(" "):
+            names = [name.strip() for name in line.partition(" : ")[0].split(",")]
+            found.update(dict.fromkeys(names, ""))
+        else:
+            for name in names:
+                found[name] = f"{found[name]} {_code(line.strip())}".strip()
+    return found
+
+
+def _code(text: str) -> str:
+    return text.replace("``", "`")
+
+
+def _kind(hint: Any) -> str:
+    named = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    return named.get(hint) or ("list of text" if typing.get_origin(hint) is tuple else "table")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return {(): "[]"}.get(value, repr(value).replace("'", '"')) if not isinstance(value, dict) else "{}"
+
+
 def index_page() -> str:
     """The table of contents of the reference."""
     names = "\n".join(name.removesuffix(".md") for name in PAGES if name != "index.md")
@@ -163,6 +226,7 @@ PAGES = {
     "exit-codes.md": exit_codes_page,
     "errors.md": errors_page,
     "findings.md": findings_page,
+    "store-settings.md": settings_page,
     "python.md": python_page,
 }
 

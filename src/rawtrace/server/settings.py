@@ -24,8 +24,11 @@ class Listen:
     Attributes
     ----------
     host : str
+        Address.
     port : int
+        0 for any that is free.
     tls : bool
+        With the certificate and key in ``tls/``.
     proxies : tuple[str, ...]
         Addresses of proxies before the server, whose ``X-Forwarded-For`` counts.
     """
@@ -48,19 +51,32 @@ class LogSettings:
         Whether anybody may read the entries (commitments); tiles and checkpoint are public always.
     interval_ms : int
         How long a batch waits for company.
-    quorum : bool
-        Acknowledge a record only when the quorum of ``log/policy`` has cosigned a checkpoint that covers it.
     """
 
     origin: str = ""
     public_entries: bool = False
     interval_ms: int = 20
-    quorum: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offers:
-    """What the store does beyond keeping its own instruments and log."""
+    """What the store does beyond keeping its own instruments and log.
+
+    Attributes
+    ----------
+    gateway : bool
+        Counter-signs delivered seals, with a time stamp.
+    certify : bool
+        Certifies files on upload.
+    time : bool
+        Stamps time for others (RFC 3161).
+    witness : bool
+        Cosigns the logs of other stores.
+    mirror : bool
+        Holds copies of the logs of other stores.
+    federation : bool
+        Publishes the trust data of a federation.
+    """
 
     gateway: bool = False
     certify: bool = False
@@ -99,6 +115,7 @@ class Login:
     Attributes
     ----------
     issuer, client_id : str
+        Of the OpenID provider, and what it calls this store.
     client_secret_file : str
         Relative to the store's folder, mode 0600; empty for a public client.
     roles : dict[str, tuple[str, ...]]

@@ -7,11 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from rawtrace import durable
-from rawtrace.errors import InputNotFoundError, ReceiptError
 from rawtrace.ledger.checkpoint import read_checkpoint
 from rawtrace.ledger.note import read_note, verify_note
-from rawtrace.ledger.policy import MAX_POLICY, Policy
 from rawtrace.server import enrolment, registry, sealcounts
 from rawtrace.server.access import Role
 from rawtrace.server.calls import Call
@@ -115,7 +112,7 @@ def log(call: Call, data: Any) -> dict[str, Any]:
     """Tell the newest checkpoint, and which witnesses stand behind it, since when."""
     store = call.store
     note = store.log.checkpoint()
-    policy = _policy(call)
+    policy = store.log_policy()
     keys = [one.key for one in policy.witnesses] if policy else []
     verified = {one.key.key_id: one for one in verify_note(read_note(note), keys)}
     witnesses = []
@@ -131,16 +128,8 @@ def log(call: Call, data: Any) -> dict[str, Any]:
         "witnesses": witnesses,
         "quorum": policy.quorum if policy else "",
         "satisfied": satisfied,
-        "waits": store.settings.log.quorum,
+        "waits": store.log_policy() is not None,
     }
-
-
-def _policy(call: Call) -> Policy | None:
-    try:
-        text = durable.read_bounded(call.store.folder / "log" / "policy", limit=MAX_POLICY)
-        return Policy.parse(text)
-    except (InputNotFoundError, ReceiptError):
-        return None
 
 
 def health(call: Call, data: Any) -> dict[str, Any]:

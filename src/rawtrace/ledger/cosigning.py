@@ -66,6 +66,7 @@ class PolicyCosigner:
     source : Source, optional
         Where the log's tiles and entries are, for mirrors.
     web : Web, optional
+        Closed together with this.
     wait_s : float
         How long a quorum is waited for.
     """
@@ -76,7 +77,6 @@ class PolicyCosigner:
         self._policy = policy
         self._source = source
         self._web = web or Web()
-        self._owns_web = web is None
         self._wait_s = wait_s
         self._contradiction: LedgerError | None = None
         self._couriers = tuple(_Courier(one, self._deliver) for one in policy.witnesses if one.url)
@@ -178,8 +178,7 @@ class PolicyCosigner:
             courier.take(None)
         for courier in self._couriers:
             courier.join(self._wait_s)
-        if self._owns_web:
-            self._web.close()
+        self._web.close()
 
     def _ask_one(self, witness: PolicyWitness, note: bytes, prove: Prove) -> Standpoint | LedgerError:
         head = read_checkpoint(note)

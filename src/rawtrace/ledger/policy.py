@@ -13,7 +13,7 @@ from rawtrace.ledger.encoding import MAX_NUMBER, read_decimal
 from rawtrace.ledger.note import ED25519_COSIGNATURE, VerifierKey, read_note, verify_note
 
 #: Largest policy in bytes.
-MAX_POLICY = MAX_POLICY_BYTES = 64_000
+MAX_POLICY = 64_000
 #: The quorum of a policy that asks for no cosignature.
 NO_QUORUM = "none"
 

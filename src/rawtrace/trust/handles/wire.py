@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -42,18 +43,28 @@ class RsaKey:
         MalformedError
             Too short, too long, or no RSA key at all.
         """
-        if not MIN_RSA_BITS <= self.n.bit_length() <= MAX_RSA_BITS:
-            msg = f"an RSA key has {self.n.bit_length()} bits; expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
-            raise MalformedError(msg)
-        try:
-            return rsa.RSAPublicNumbers(self.e, self.n).public_key()
-        except ValueError as error:
-            msg = "two numbers are given as an RSA key and are none"
-            raise MalformedError(msg) from error
+        return _public(self)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the key as a SubjectPublicKeyInfo, as ``rawtrace.web`` compares it."""
-        return hashlib.sha256(self.public().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+        return _sha256(self)
+
+
+@lru_cache(maxsize=256)
+def _public(key: RsaKey) -> rsa.RSAPublicKey:
+    if not MIN_RSA_BITS <= key.n.bit_length() <= MAX_RSA_BITS:
+        msg = f"an RSA key has {key.n.bit_length()} bits; expected {MIN_RSA_BITS} to {MAX_RSA_BITS}"
+        raise MalformedError(msg)
+    try:
+        return rsa.RSAPublicNumbers(key.e, key.n).public_key()
+    except ValueError as error:
+        msg = "two numbers are given as an RSA key and are none"
+        raise MalformedError(msg) from error
+
+
+@lru_cache(maxsize=256)
+def _sha256(key: RsaKey) -> str:
+    return hashlib.sha256(key.public().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 class Reader:
@@ -194,10 +205,16 @@ def sequence(value: object, what: str, most: int) -> Sequence[Any]:
 
 def text(value: object, what: str) -> str:
     """Return a string that UTF-8 can hold, or raise ``MalformedError``."""
-    if not isinstance(value, str) or any(0xD800 <= ord(letter) < 0xE000 for letter in value):
-        msg = f"{what} is not a string"
-        raise MalformedError(msg)
-    return value
+    if isinstance(value, str):
+        try:
+            if not value.isascii():
+                value.encode()
+        except UnicodeEncodeError:
+            pass
+        else:
+            return value
+    msg = f"{what} is not a string"
+    raise MalformedError(msg)
 
 
 def integer(value: object, what: str, most: int) -> int:

@@ -45,7 +45,6 @@ def checkpoint(size: int) -> bytes:
 
 
 def test_a_store_that_offers_neither(store: Store) -> None:
-    known(store)
     with client(store) as asked:
         for path in ("/witness", "/mirror", f"/witness/{HASH}/checkpoint", f"/mirror/{HASH}/tile/0/000"):
             assert asked.get(path).status_code == 404

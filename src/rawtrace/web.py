@@ -60,6 +60,8 @@ class Caller:
         SHA-256 of the server's public key (SubjectPublicKeyInfo), hexadecimal. With it the key alone decides.
     authorities : Path or None
         PEM file of the authorities that may certify servers, in place of the public ones.
+    also : Path or None
+        PEM file of certificates that count beside the public authorities: servers that certify themselves.
     certificate : tuple[Path, Path] or None
         PEM files of a client certificate (leaf first) and its key.
     timeout_s : float
@@ -69,6 +71,7 @@ class Caller:
     token: str = field(default="", repr=False)
     server_key_sha256: str = ""
     authorities: Path | None = None
+    also: Path | None = None
     certificate: tuple[Path, Path] | None = None
     timeout_s: float = 10.0
 
@@ -225,6 +228,8 @@ def _context(caller: Caller) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     else:
         context = ssl.create_default_context(cafile=None if caller.authorities is None else str(caller.authorities))
+        if caller.also is not None:
+            context.load_verify_locations(cafile=str(caller.also))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if caller.certificate is not None:
         # RFC 8446 puts words of its own before what a client signs, so such a signature is never a seal.

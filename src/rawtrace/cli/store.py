@@ -11,8 +11,11 @@ import click
 from rawtrace.cli import enrolments, identities, output
 from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
+from rawtrace.errors import UsageError
 
 SCHEMA = "urn:rawtrace:schema:store:1"
+QUORUM_SCHEMA = "urn:rawtrace:schema:log-quorum:1"
+NEIGHBOUR_SCHEMA = "urn:rawtrace:schema:log-neighbour:1"
 TOKEN_SCHEMA = "urn:rawtrace:schema:token:1"  # noqa: S105  a name, no token
 _ROLES = ("operator", "officer", "auditor", "instrument", "gateway")
 
@@ -116,7 +119,7 @@ def token(folder: Path, *, roles: tuple[str, ...], name: str, pid: str, days: fl
     from rawtrace.server.tokens import make_token
 
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
-    with Store.open(folder) as opened:
+    with Store.open(folder, writes_log=False) as opened:
         made = make_token(opened.database, name=name, roles=tuple(Role(one) for one in roles), pid=pid, expires=expires)
     output.emit({"schema": TOKEN_SCHEMA, "name": name, "roles": list(roles), "token": made}, as_json=as_json, text=made)
     output.note("note: this is shown once; keep it where only its owner reads")
@@ -157,3 +160,99 @@ def enrol(url: str, **options: Any) -> None:
     that others cannot read, and not with the address in one message.
     """
     enrolments.invite_and_show(url, options)
+
+
+_url_argument = click.argument("url", metavar="URL")
+_key_option = click.option(
+    "--server-key", "keys", metavar="SHA256", multiple=True, help="Of a server that certifies itself; one for each URL."
+)
+
+
+@store.command()
+@_folder_argument
+@_url_argument
+@_key_option
+@identities.json_option
+def witness(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> None:
+    """Let STORE cosign what the log of the store at URL publishes, if it contradicts nothing it has seen.
+
+    \b
+    Examples:
+      rawtrace store witness ./store https://other.example.org
+      rawtrace store witness ./store https://other.example.org --server-key SHA256
+
+    STORE's server may be running. The log's own operator then says: rawtrace store quorum.
+    """
+    _stand_for(folder, "witness", url, keys, as_json=as_json)
+
+
+@store.command()
+@_folder_argument
+@_url_argument
+@_key_option
+@identities.json_option
+def mirror(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> None:
+    """Let STORE hold a copy of the log of the store at URL, and sign when it does.
+
+    \b
+    Examples:
+      rawtrace store mirror ./store https://other.example.org
+
+    The copy holds commitments, no records: nothing private leaves the other store.
+    """
+    _stand_for(folder, "mirror", url, keys, as_json=as_json)
+
+
+@store.command()
+@_folder_argument
+@click.option("--witness", "witnesses", metavar="URL", multiple=True, help="A store that cosigns.")
+@click.option("--mirror", "mirrors", metavar="URL", multiple=True, help="A store that holds a copy.")
+@click.option("--require", type=click.IntRange(1), required=True, help="How many of them all.")
+@_key_option
+@identities.json_option
+def quorum(
+    folder: Path,
+    *,
+    witnesses: tuple[str, ...],
+    mirrors: tuple[str, ...],
+    require: int,
+    keys: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Let a record of STORE's log count only when other stores have signed for it.
+
+    \b
+    Examples:
+      rawtrace store quorum ./store --witness https://one.example.org --witness https://two.example.org --require 1
+      rawtrace store quorum ./store --mirror https://one.example.org --mirror https://two.example.org --require 2
+
+    The trust list of STORE's authority tells readers, so that they ask for the
+    same. Start STORE's server anew afterwards.
+    """
+    from rawtrace.server import neighbours
+
+    _know(folder, (*witnesses, *mirrors), keys)
+    policy = neighbours.rely_on(folder, witnesses=witnesses, mirrors=mirrors, required=require)
+    names = [one.key.name for one in policy.witnesses]
+    value = {"schema": QUORUM_SCHEMA, "required": require, "of": names, "policy": str(folder / "log" / "policy")}
+    output.emit(value, as_json=as_json, text=f"{require} of these must sign: {', '.join(names)}")
+    output.note(f"next: start the server of {folder} anew")
+
+
+def _stand_for(folder: Path, part: str, url: str, keys: tuple[str, ...], *, as_json: bool) -> None:
+    from rawtrace.server import neighbours
+
+    _know(folder, (url,), keys)
+    key = neighbours.stand_for(folder, part, url)
+    value = {"schema": NEIGHBOUR_SCHEMA, "log": key.name, "log_key": key.text, "as": part}
+    output.emit(value, as_json=as_json, text=f"{part} of {key.name}\nlog key: {key.text}")
+
+
+def _know(folder: Path, urls: tuple[str, ...], keys: tuple[str, ...]) -> None:
+    from rawtrace.server import neighbours
+
+    if keys and len(keys) != len(urls):
+        msg = f"{len(keys)} server keys for {len(urls)} addresses; expected one for each, in the same order"
+        raise UsageError(msg)
+    for url, key in zip(urls, keys, strict=False):
+        neighbours.know_server(folder, url, key)

@@ -39,7 +39,7 @@ def witness_of(store: Store) -> Witness:
         404: the store is none.
     StoreError, KeyUnavailableError
     """
-    if not store.settings.offers.witness:
+    if not store.settings.offers.witness and not (store.folder / WITNESS / LOGS_FILE).exists():
         msg = "this store is not a witness"
         raise Problem(404, msg)
     return Witness(store.database, _signer(store, WITNESS), _keys(store, WITNESS), now=store.now)
@@ -54,7 +54,7 @@ def mirror_of(store: Store) -> Mirror:
         404: the store is none.
     StoreError, KeyUnavailableError
     """
-    if not store.settings.offers.mirror:
+    if not store.settings.offers.mirror and not (store.folder / MIRROR / LOGS_FILE).exists():
         msg = "this store is not a mirror"
         raise Problem(404, msg)
     return Mirror(store.database, _signer(store, MIRROR), _keys(store, MIRROR), now=store.now)

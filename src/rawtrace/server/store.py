@@ -4,7 +4,8 @@
 
     store.toml      settings
     authority/      an authority as ``rawtrace authority new`` makes it: what was issued and revoked
-    log/            the log's key, its policy (which witnesses), its guard
+    log/            the log's key, its guard, and ``policy``: on which witnesses and mirrors it relies
+    neighbours.pem  certificates of other stores' servers that are known by their key
     witness/        the key this store cosigns other logs with
     tls/            certificate and key of the server itself (RSA: the Handle System knows no other)
     time/ gateway/  keys of the time server and of the gateway, where it offers them
@@ -23,9 +24,12 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace import durable
 from rawtrace.database import Database, open_database
-from rawtrace.errors import StoreError
+from rawtrace.errors import InputNotFoundError, ReceiptError, StoreError
 from rawtrace.ledger import entry
+from rawtrace.ledger.cosigning import PolicyCosigner
+from rawtrace.ledger.logstore import LogStore
 from rawtrace.ledger.note import NoteSigner
+from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Policy
 from rawtrace.ledger.sequencer import Log, Submission
 from rawtrace.server.access import Access
 from rawtrace.server.attempts import Attempts
@@ -35,11 +39,14 @@ from rawtrace.server.settings import Settings, read_settings
 from rawtrace.trust import keys, sources
 from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.authorityfolder import Authority, open_authority
+from rawtrace.web import Caller, Web
 
 if TYPE_CHECKING:
     from rawtrace.trust.timeauthority import TimeAuthority
 
 DATABASE_FILE = "store.sqlite"
+LOG_POLICY = "log/policy"
+NEIGHBOURS = "neighbours.pem"
 
 
 class Store:
@@ -72,8 +79,13 @@ class Store:
         """Held while the authority's folder changes: one certificate or status at a time."""
 
     @classmethod
-    def open(cls, folder: Path, *, now: Callable[[], datetime] | None = None) -> Store:
+    def open(cls, folder: Path, *, now: Callable[[], datetime] | None = None, writes_log: bool = True) -> Store:
         """Open a store's folder and make the tables that are missing.
+
+        Parameters
+        ----------
+        writes_log : bool
+            Begin to write the log at once, as a server does; a command beside a running server does not.
 
         Raises
         ------
@@ -88,7 +100,7 @@ class Store:
 
             load_handlers()
             database.prepare()
-            if settings.log.origin:
+            if settings.log.origin and writes_log:
                 _ = store.log
         except BaseException:
             database.close()
@@ -138,14 +150,29 @@ class Store:
 
         return TimeAuthority(self.folder / "time", wall=self.now)
 
-    def _cosigner(self) -> Any:
-        if not self.settings.log.quorum:
-            return None
-        from rawtrace.ledger.cosigning import PolicyCosigner
-        from rawtrace.ledger.policy import MAX_POLICY_BYTES, Policy
+    def log_policy(self) -> Policy | None:
+        """Return on whom the log relies; ``None`` where it stands for itself.
 
-        text = durable.read_bounded(self.folder / "log" / "policy", limit=MAX_POLICY_BYTES)
-        return PolicyCosigner(Policy.parse(text.decode("utf-8", "replace")))
+        Raises
+        ------
+        StoreError
+        """
+        path = self.folder / LOG_POLICY
+        try:
+            policy = Policy.parse(durable.read_bounded(path, limit=MAX_POLICY))
+        except InputNotFoundError:
+            return None
+        except ReceiptError as error:
+            msg = f"{path} cannot be used: {error.message}"
+            raise StoreError(msg) from error
+        return None if policy.quorum == NO_QUORUM else policy
+
+    def _cosigner(self) -> PolicyCosigner | None:
+        policy = self.log_policy()
+        if policy is None:
+            return None
+        source = LogStore(self.database, self.settings.log.origin)
+        return PolicyCosigner(policy, source=source, web=Web(Caller(also=neighbours_of(self.folder))))
 
     def lists(self) -> tuple[TrustList, ...]:
         """Return the trust lists that this store goes by: its own authority's, then those it accepts."""
@@ -181,6 +208,12 @@ class Store:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def neighbours_of(folder: Path) -> Path | None:
+    """Return the certificates of the servers that a store knows by their key, if it knows any."""
+    path = folder / NEIGHBOURS
+    return path if path.exists() else None
 
 
 def log_signer(folder: Path, origin: str) -> NoteSigner:

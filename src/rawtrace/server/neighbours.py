@@ -1,0 +1,154 @@
+"""Who stands behind whose log: a store that witnesses or mirrors another's, and a log that relies on others.
+
+Both sides are files that people can read: ``witness/logs`` and ``mirror/logs``
+of the one, ``log/policy`` of the other, and ``neighbours.pem`` with the
+certificates of servers that are known by their key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ssl
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from rawtrace import durable, strictjson
+from rawtrace.errors import InputNotFoundError, NetworkError, StoreError
+from rawtrace.ledger.note import VerifierKey
+from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Group, Policy, PolicyLog, PolicyWitness
+from rawtrace.server.cosigners import LOGS_FILE, MIRROR, WITNESS
+from rawtrace.server.settings import read_settings
+from rawtrace.server.store import LOG_POLICY, NEIGHBOURS, neighbours_of
+from rawtrace.trust import authorityfolder
+from rawtrace.web import Caller, Web, check_address, key_sha256
+
+_MAX_PEM = 1 << 20
+_GROUP = "quorum"
+
+
+def know_server(folder: Path, url: str, key: str) -> None:
+    """Remember the certificate of a server that is known by its key: stores may certify themselves.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the store that will ask.
+    url : str
+    key : str
+        SHA-256 of the server's public key, hexadecimal, as its operator told it.
+
+    Raises
+    ------
+    StoreError
+        The server shows another key.
+    NetworkError
+    """
+    check_address(url)
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        return
+    try:
+        pem = ssl.get_server_certificate((parts.hostname or "", parts.port or 443), timeout=10)
+        shown = key_sha256(ssl.PEM_cert_to_DER_cert(pem))
+    except (OSError, ValueError) as error:
+        msg = f"{url} does not answer: {error}"
+        raise NetworkError(msg) from error
+    if not hmac.compare_digest(shown, key.lower()):
+        msg = f"{url} shows the key {shown}; expected {key}"
+        raise StoreError(msg, hint="ask its operator what `rawtrace store new` printed there")
+    path = folder / NEIGHBOURS
+    known = durable.read_bounded(path, limit=_MAX_PEM).decode("ascii", "replace") if path.exists() else ""
+    if pem.strip() not in known:
+        durable.replace(path, (known + pem).encode())
+
+
+def stand_for(folder: Path, part: str, url: str) -> VerifierKey:
+    """Let a store witness or mirror the log of the store at ``url``; a server that runs needs no restart.
+
+    Parameters
+    ----------
+    part : str
+        ``witness`` or ``mirror``.
+
+    Returns
+    -------
+    VerifierKey
+        The log's.
+    """
+    key = _asked(folder, url, "log")
+    if key.name == read_settings(folder).log.origin:
+        msg = "this is the store's own log, and a copy in the same place is no copy"
+        raise StoreError(msg)
+    path = folder / part / LOGS_FILE
+    try:
+        logs = Policy.parse(durable.read_bounded(path, limit=MAX_POLICY)).logs
+    except InputNotFoundError:
+        logs = ()
+    others = tuple(one for one in logs if one.key.name != key.name)
+    changed = [one for one in logs if one.key.name == key.name and one.key != key]
+    if changed:
+        msg = f"the log {key.name} is known here by another key; a log keeps its key for ever"
+        raise StoreError(msg, hint=f"if its operator says why, remove its line from {path} first")
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    policy = Policy(logs=(*others, PolicyLog(key, f"{url.rstrip('/')}/log")), witnesses=(), groups=(), quorum=NO_QUORUM)
+    durable.replace(path, policy.text.encode())
+    return key
+
+
+def rely_on(folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], required: int) -> Policy:
+    """Let a store's log count a record only when so many of these stores have signed for it.
+
+    Parameters
+    ----------
+    witnesses, mirrors : Sequence[str]
+        Addresses of stores. A witness has seen the log's checkpoint; a mirror holds the entries too.
+    required : int
+        How many of all of them.
+
+    Returns
+    -------
+    Policy
+        As it now stands in ``log/policy`` and in the authority's trust list.
+    """
+    settings = read_settings(folder)
+    if not settings.log.origin:
+        msg = "this store has no log"
+        raise StoreError(msg)
+    named = [(WITNESS, url) for url in dict.fromkeys(witnesses)] + [(MIRROR, url) for url in dict.fromkeys(mirrors)]
+    if not 1 <= required <= len(named):
+        msg = f"{required} of {len(named)} stores cannot be required"
+        raise StoreError(msg)
+    found = tuple(
+        PolicyWitness(f"{part}-{number}", _asked(folder, url, part), f"{url.rstrip('/')}/{part}")
+        for number, (part, url) in enumerate(named, start=1)
+    )
+    own = VerifierKey.parse(durable.read_bounded(folder / "log" / "vkey", limit=MAX_POLICY).decode().strip())
+    policy = Policy(
+        logs=(PolicyLog(own, f"{settings.url}/log"),),
+        witnesses=found,
+        groups=(Group(_GROUP, required, tuple(one.name for one in found)),),
+        quorum=_GROUP,
+    )
+    text = Policy.parse(policy.text).text
+    authorityfolder.set_log_policy(folder / settings.authority, text)
+    durable.replace(folder / LOG_POLICY, text.encode())
+    return policy
+
+
+def _asked(folder: Path, url: str, part: str) -> VerifierKey:
+    """Ask a store for the key of its log, witness or mirror."""
+    address = f"{url.rstrip('/')}/{part}"
+    with closing(Web(Caller(also=neighbours_of(folder)))) as web:
+        answer = web.get(address, limit=MAX_POLICY * 4, accept="application/json")
+    if answer.status != 200:
+        msg = f"{address} answers with status {answer.status}; expected a store's {part}"
+        hint = f"let it be one first, there: rawtrace store {part} STORE URL" if part != "log" else ""
+        raise StoreError(msg, hint=hint)
+    value = strictjson.loads(answer.body, what=address, max_bytes=MAX_POLICY * 4)
+    key = value.get("verifier_key") if isinstance(value, dict) else None
+    if not isinstance(key, str):
+        msg = f"{address} does not say by which key it is known"
+        raise StoreError(msg)
+    return VerifierKey.parse(key)

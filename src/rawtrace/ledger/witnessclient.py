@@ -197,16 +197,15 @@ def proved(web: Web, witness: PolicyWitness, keys: Sequence[VerifierKey], note: 
         if answer.status != 200:
             return None
         other, _ = open_checkpoint(answer.body, keys)
-    except (NetworkError, ReceiptError):
+        if other.origin != head.origin:
+            return None
+        if other.size > head.size:
+            return answer.body
+        proof = prove(other.size)
+    except Error:
         return None
-    if other.origin != head.origin:
-        return None
-    if other.size > head.size:
-        return answer.body
     try:
-        merkle.verify_consistency(
-            old=other.size, new=head.size, proof=prove(other.size), old_root=other.root, new_root=head.root
-        )
+        merkle.verify_consistency(old=other.size, new=head.size, proof=proof, old_root=other.root, new_root=head.root)
     except ReceiptError:
         return answer.body
     return None

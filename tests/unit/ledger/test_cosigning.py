@@ -242,6 +242,19 @@ def test_a_checkpoint_of_somebody_else_proves_nothing(peers: Peers) -> None:
     assert collect(cosigner, 5, 6)
 
 
+@pytest.mark.parametrize(
+    "shown", [Reply(200, b"x" * 70_000), Reply(200, b""), Reply(500)], ids=["long", "empty", "fault"]
+)
+def test_a_liar_that_shows_nonsense_is_asked_again_later(peers: Peers, shown: Reply) -> None:
+    liar = peers.add("a")
+    liar.before = lambda path, _body: Reply(422, b"no\n") if path == "add-checkpoint" else shown
+    cosigner = peers.cosigner(1, wait_s=5)
+    with pytest.raises(NetworkError, match="another history"):
+        collect(cosigner, 0, 5)
+    liar.before = lambda _path, _body: None
+    assert cosigner.policy.check(collect(cosigner, 0, 5))
+
+
 def test_asked_at_start_up(peers: Peers) -> None:
     peers.add("same")
     peers.add("less")

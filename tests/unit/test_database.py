@@ -94,3 +94,18 @@ def test_prepare_makes_every_table_and_may_be_repeated(database: Database) -> No
     database.prepare()
     with database.read() as connection:
         assert set(METADATA.tables) <= set(sa.inspect(connection).get_table_names())
+
+
+def test_a_file_that_is_no_database_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+    with open_database(path) as database, pytest.raises(DatabaseError, match=r"store\.sqlite"):
+        database.prepare([THINGS])
+
+
+def test_a_password_is_never_shown() -> None:
+    database = open_database("postgresql://user:pass-word@127.0.0.1:9/name")
+    assert "pass-word" not in database.location
+    with pytest.raises(DatabaseError) as refused, database.read():
+        pass
+    assert "pass-word" not in str(refused.value)

@@ -13,6 +13,7 @@ One seal is one record, so a repetition finds index and update that are there al
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives import serialization
 
 from rawtrace.database import METADATA, insert_missing
 from rawtrace.errors import Error, LedgerError, LimitError, LogBusyError, StoreError, UnsealableError, from_os_error
-from rawtrace.ledger.sequencer import Submission
+from rawtrace.ledger.sequencer import Accepted, Submission
 from rawtrace.server.access import Principal, Role
 from rawtrace.server.limits import Limiter
 from rawtrace.server.problems import Problem
@@ -169,7 +170,11 @@ class SealDesk:
         if row is None:
             msg = "no such seal is kept here for whoever asks"
             raise Problem(404, msg)
-        receipt = "" if row.position is None else self._store.log.receipt(row.position).decode()
+        receipt = ""
+        if row.position is not None:
+            # An erased record has no new receipt; the seal itself is still there for whom it concerns.
+            with contextlib.suppress(LedgerError):
+                receipt = self._store.log.receipt(row.position).decode()
         return Taken(claim=row.claim, index=row.position, receipt=receipt, sidecar=bytes(row.updated or row.sidecar))
 
     def count(self, principal: Principal) -> None:
@@ -338,9 +343,7 @@ class SealDesk:
             accepted = log.submit_many(
                 [Submission(kind="seal", issuer=one.issuer, key=one.key, record=one.record) for one in judged]
             ).result(_WAIT_S)
-            places = {
-                one.digest: (done.index, done.receipt.decode()) for one, done in zip(judged, accepted, strict=True)
-            }
+            places = {one.digest: (done.index, _receipt_of(done)) for one, done in zip(judged, accepted, strict=True)}
         except (LogBusyError, FutureTimeoutError) as error:
             msg = "the log takes no more just now" if isinstance(error, LogBusyError) else "the log's quorum is away"
             raise _later(msg) from error
@@ -398,6 +401,13 @@ class SealDesk:
         except (LimitError, UnsealableError):
             # As deep as C2PA allows: the receipt alone is the answer.
             return b""
+
+
+def _receipt_of(done: Accepted) -> str:
+    # A record that was erased keeps its index and has no new receipt.
+    with contextlib.suppress(LedgerError):
+        return done.receipt.decode()
+    return ""
 
 
 def _signer(manifest: Manifest, sealed: SealStore, verifier: Verifier) -> tuple[x509.Certificate, str]:

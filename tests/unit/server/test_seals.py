@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rawtrace.sealing.gateway import countersign, unchanged_in
 from rawtrace.sealing.logrecord import record_of
 from rawtrace.sealing.manifest import read_store
 from rawtrace.sealing.seal import seal
-from rawtrace.server.access import Role
+from rawtrace.server.access import Principal, Role
 from rawtrace.server.seals import SEALS
 from rawtrace.server.store import Store
 from rawtrace.trust import authority as authorities
@@ -32,6 +33,14 @@ from stores import client, running
 
 TYPE = {"content-type": "application/c2pa"}
 GATEWAY = "\n[offers]\ngateway = true\ntime = true\ncertify = true\n"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, new_store: Callable[..., Store]) -> Store:
+    """A store on either database."""
+    if request.param == "sqlite":
+        return new_store()
+    return new_store(database=request.getfixturevalue("postgres").new_database())
 
 
 @pytest.fixture
@@ -196,6 +205,41 @@ def test_many_at_once(store: Store, scope_of: Any, tmp_path: Path) -> None:
     assert [one["status"] for one in said] == [200, 422, 200, 200, 403]
     assert [one.get("index") for one in said] == [0, None, 1, 2, None]
     assert store.log.size == 3
+
+
+def test_the_same_seal_twice_in_one_request_and_in_many_threads(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    scope = scope_of(store)
+    data = sidecar(sealed(tmp_path, scope))
+    line = json.dumps({"sidecar": base64.b64encode(data).decode()}).encode() + b"\n"
+    asked = client(store, Role.GATEWAY)
+    answer = asked.post("/seals", content=line * 3, headers={"content-type": "application/x-ndjson"})
+    assert [json.loads(one)["index"] for one in answer.text.splitlines()] == [0, 0, 0]
+    other = sidecar(sealed(tmp_path, scope, "other.tif"))
+    principal = Principal(name="a test", roles=frozenset({Role.GATEWAY}))
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: store.seals.take(other, principal), range(16)))
+    assert {one.index for one in taken} == {1}
+    assert (store.log.size, len(rows(store))) == (2, 2)
+
+
+def test_many_threads_get_one_counter_signature(gateway_store: Store, scope_of: Any, tmp_path: Path) -> None:
+    data = sidecar(sealed(tmp_path, scope_of(gateway_store)))
+    principal = Principal(name="a test", roles=frozenset({Role.GATEWAY}))
+    with ThreadPoolExecutor(6) as pool:
+        taken = list(pool.map(lambda _: gateway_store.seals.take(data, principal), range(12)))
+    assert len({one.sidecar for one in taken}) == 1
+    assert unchanged_in(data, taken[0].sidecar)
+
+
+def test_a_record_that_was_erased(store: Store, scope_of: Any, tmp_path: Path) -> None:
+    data = sidecar(sealed(tmp_path, scope_of(store)))
+    asked = client(store, Role.GATEWAY)
+    claim = asked.post("/seals", content=data, headers=TYPE).json()["claim"]
+    store.log.erase(0)
+    said = asked.get(f"/seals/{claim}", headers={"accept": "application/json"}).json()
+    assert (said["index"], said["receipt"], base64.b64decode(said["sidecar"])) == (0, "", data)
+    again = asked.post("/seals", content=data, headers=TYPE).json()
+    assert (again["index"], again["receipt"], store.log.size) == (0, "", 1)
 
 
 def test_who_sees_what(store: Store, scope_of: Any, tmp_path: Path) -> None:

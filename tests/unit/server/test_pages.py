@@ -226,3 +226,45 @@ def test_drawings() -> None:
         assert all(bar.x >= drawn.left - 1 and bar.x + bar.width <= drawn.width for bar in drawn.bars)
         assert all(bar.y >= 0 and abs(bar.y + bar.height - drawn.base) < 0.2 for bar in drawn.bars)
         assert str(sum(number for _, number in months[-36:])) in drawn.description
+
+
+def test_the_page_of_the_log_says_which_witnesses_stand_behind_it(
+    store: Store, people: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from rawtrace.ledger.checkpoint import cosign
+    from rawtrace.ledger.note import NoteSigner
+    from rawtrace.ledger.policy import Policy
+
+    put(store)
+
+    def witness(name: str) -> NoteSigner:
+        key = ed25519.Ed25519PrivateKey.generate()
+        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return NoteSigner(name=name, kind=0x04, sign=key.sign, public=public)
+
+    awake, asleep = witness("awake.example.org"), witness("asleep.example.org")
+    names = (("awake", awake), ("asleep", asleep))
+    lines = [f"log {store.log.key.text}", *(f"witness {name} {one.key.text}" for name, one in names)]
+    policy = Policy.parse("\n".join([*lines, "group both all awake asleep", "quorum both", ""]))
+    note = store.log.checkpoint()
+    seen = note + cosign(note, awake, 1_700_000_000).encode()
+    monkeypatch.setattr(store, "log_policy", lambda: policy)
+    monkeypatch.setattr(store.log, "checkpoint", lambda: seen)
+    text = people.get("/log").text
+    assert "Not enough of them" in text
+    assert "14 November 2023, 22:13 UTC" in text
+    assert text.count("Cosigned") == 1
+    assert text.count("Not yet") == 1
+
+
+def test_trouble_of_the_log_is_on_the_overview(
+    store: Store, staff: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rawtrace.errors import LedgerError
+
+    put(store)
+    monkeypatch.setattr(store.log, "trouble", LedgerError("no witness answers"))
+    assert "no witness answers" in staff.get("/").text

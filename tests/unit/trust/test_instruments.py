@@ -145,3 +145,10 @@ def test_moving_changes_the_place_and_nothing_else() -> None:
     after = instruments.with_location(before, "Room 2")
     assert before["rawtrace"] == {"location": "Room 1"}
     assert after == before | {"rawtrace": {"location": "Room 2"}}
+
+
+@pytest.mark.parametrize(("value", "fits"), [(True, True), (False, True), ("true", False), (1, False), (None, False)])
+def test_whether_a_contact_is_public_is_true_or_false(value: object, fits: bool) -> None:
+    made = record(location="Room 1")
+    made["rawtrace"]["contactPublic"] = value
+    assert (instruments.problems_of(made, INSTRUMENT) == ()) is fits

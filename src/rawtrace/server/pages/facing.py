@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from rawtrace.server.calls import Call, Handler
 from rawtrace.server.pages import forms, views
 from rawtrace.server.pages.render import page, problem_page
 from rawtrace.server.store import Store
+
+_log = logging.getLogger(__name__)
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -70,14 +73,18 @@ def refusal(store: Store, accept: str, response: Response) -> Response:
     if response.media_type != "application/problem+json" or not _wants_page(accept):
         return response
     said = json.loads(bytes(response.body))
-    return problem_page(
-        store,
-        status=response.status_code,
-        title=said["title"],
-        detail=said["detail"],
-        hint=said.get("hint", ""),
-        headers=response.headers,
-    )
+    try:
+        return problem_page(
+            store,
+            status=response.status_code,
+            title=said["title"],
+            detail=said["detail"],
+            hint=said.get("hint", ""),
+            headers=response.headers,
+        )
+    except Exception:  # noqa: BLE001  a fault in a page must not hide what was wrong in the first place
+        _log.exception("a fault in the page of a refusal")
+        return response
 
 
 def _page(call: Call, handler: Handler, face: Face) -> Response:

@@ -24,11 +24,12 @@ _HISTORY = 12
 
 
 def home(call: Call, data: Any) -> dict[str, Any]:
-    """Tell how many requests wait, for those who may decide."""
+    """Tell how many requests wait, for those who may decide, and what is wrong with the log."""
     waiting: list[dict[str, Any]] = []
     if call.principal.may(*_STAFF):
         waiting, _ = enrolment.page(call.store, state=enrolment.WAITING, limit=_ATTENTION)
-    return {"waiting": waiting}
+    wrong = call.store.log.trouble if call.store.settings.log.origin else None
+    return {"waiting": waiting, "trouble": wrong.message if wrong is not None else ""}
 
 
 def instruments(call: Call, data: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from rawtrace.errors import Error, LimitError, MalformedError, NetworkError, RefusedError, ResolutionError
+from rawtrace.errors import LimitError, MalformedError, NetworkError, RefusedError, ResolutionError
 from rawtrace.trust.handles import digest, values, wire
 from rawtrace.trust.handles import site as sites
 from rawtrace.trust.handles.cache import Cache
@@ -183,11 +183,17 @@ class Resolver:
             No server answers.
         """
         asked = read_handle(handle) if isinstance(handle, str) else handle
-        return self._resolve(asked, self._walk())
+        try:
+            return self._resolve(asked, self._walk())
+        except _MissingRecordError as error:
+            raise ResolutionError(str(error)) from error
 
     def prefix(self, prefix: str) -> Record:
         """Return the record of a prefix, from a root or from where the root refers to; as ``resolve`` otherwise."""
-        return self._prefix(prefix, self._walk())
+        try:
+            return self._prefix(prefix, self._walk())
+        except _MissingRecordError as error:
+            raise ResolutionError(str(error)) from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -228,13 +234,13 @@ class Resolver:
         handle = prefix_record(prefix)
         try:
             return self._from_roots(handle, walk)
-        except _NotFoundError:
+        except _MissingRecordError:
             if not parents(prefix):
                 raise
         for parent in parents(prefix):
             try:
                 record = self._from_roots(prefix_record(parent), walk)
-            except _NotFoundError:
+            except _MissingRecordError:
                 continue
             places = self._places(record, handle, walk, derived=True)
             if places:
@@ -287,12 +293,12 @@ class Resolver:
         now = time.monotonic()
         ready = [place for place in places if self._resting.get(place.url, 0.0) <= now]
         resting = [place for place in places if place not in ready]
-        failures: list[Error] = []
-        missing: _NotFoundError | None = None
+        failures: list[Exception] = []
+        missing: _MissingRecordError | None = None
         for place in [*ready, *resting]:
             try:
                 answer, hop = self._answer(place, handle, walk)
-            except (NetworkError, LimitError, MalformedError, _UnusableError) as error:
+            except (NetworkError, LimitError, MalformedError, _UnusableAnswerError) as error:
                 self._resting[place.url] = time.monotonic() + _RESTING_S
                 failures.append(error)
                 continue
@@ -302,7 +308,7 @@ class Resolver:
                 return self._referred(answer, handle, walk)
             if answer.code == Code.NOT_FOUND:
                 # A copy may lag behind its primary site.
-                missing = _NotFoundError(f"{place.url} does not know {handle.text}")
+                missing = _MissingRecordError(f"{place.url} does not know {handle.text}")
                 if place.primary:
                     break
                 continue
@@ -316,7 +322,7 @@ class Resolver:
             )
         if missing is not None:
             raise missing
-        said = "; ".join(one.message for one in failures[:3]) or "there is nobody to ask"
+        said = "; ".join(str(one) for one in failures[:3]) or "there is nobody to ask"
         msg = f"{handle.text} cannot be had: {said}"
         if failures and all(isinstance(one, NetworkError) for one in failures):
             raise NetworkError(msg)
@@ -391,11 +397,11 @@ def fetch_record(url: str, key_sha256: str, prefix: str) -> bytes:
     return got.body
 
 
-class _NotFoundError(ResolutionError):
+class _MissingRecordError(Exception):
     """The server that is responsible does not have the handle."""
 
 
-class _UnusableError(ResolutionError):
+class _UnusableAnswerError(Exception):
     """An answer that is none; another site may have a better one."""
 
 
@@ -419,17 +425,17 @@ def _check(answer: Answer, status: int, handle: Handle, place: _Place) -> None:
     """Refuse an answer that contradicts itself or the question."""
     if answer.handle is None or not answer.handle.same_as(handle):
         msg = f"{place.url} was asked for {handle.text} and answers for another handle"
-        raise _UnusableError(msg)
+        raise _UnusableAnswerError(msg)
     if status != values.http_status(answer.code):
         msg = f"{place.url} says the code {answer.code} with the status {status}, which do not go together"
-        raise _UnusableError(msg)
+        raise _UnusableAnswerError(msg)
     if answer.code not in {Code.SUCCESS, Code.NOT_FOUND, Code.SERVICE_REFERRAL, Code.PREFIX_REFERRAL}:
         said = f": {answer.message}" if answer.message else ""
         msg = f"{place.url} has no answer for {handle.text} (code {answer.code}){said}"
-        raise _UnusableError(msg)
+        raise _UnusableAnswerError(msg)
     if (answer.code == Code.SUCCESS) != bool(answer.values) and answer.code in {Code.SUCCESS, Code.NOT_FOUND}:
         msg = f"{place.url} says the code {answer.code} and gives {len(answer.values or ())} values"
-        raise _UnusableError(msg)
+        raise _UnusableAnswerError(msg)
 
 
 def _place(site: Site, handle: Handle) -> _Place | None:

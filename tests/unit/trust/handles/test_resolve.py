@@ -253,7 +253,7 @@ def test_many_slow_sites_take_a_bounded_time_together_fail(root: HandleServer, n
         one.said[f"/api/handles/{HANDLE}"] = handleservers.drip
     root.says(ABOUT, *(one.site(index=number) for number, one in enumerate(slow, 1)))
     began = time.monotonic()
-    with pytest.raises((ResolutionError, NetworkError), match="longer than it may|takes too long"):
+    with pytest.raises((ResolutionError, NetworkError), match=r"longer than it may|takes too long"):
         resolver(root, wait_s=0.5, budget_s=1.2).resolve(HANDLE)
     assert time.monotonic() - began < 4
 

@@ -15,7 +15,7 @@ from rawtrace.server.access import Principal, Role
 from rawtrace.server.instrumentaddress import address_of
 from rawtrace.server.registry import Change, Entry
 from rawtrace.server.store import Store
-from rawtrace.trust import register
+from rawtrace.trust import instruments, register
 from rawtrace.trust.anchors import StatusRecord
 from rawtrace.trust.certificates import SignerKind, read_pem
 from rawtrace.trust.pidinst import datacite, datacitexml, epic, plain
@@ -135,11 +135,10 @@ def shown(entry: Entry, found: tuple[Certificate, ...], principal: Principal) ->
 
 
 def told(record: Mapping[str, Any], principal: Principal, *, public: bool) -> dict[str, Any]:
-    """Return a record as somebody may see it."""
+    """Return a record as somebody may see it; ``public``: whether the newest record lets everybody see contacts."""
     if public or principal.may(Role.OPERATOR, Role.AUDITOR):
         return dict(record)
-    owners = [{name: value for name, value in one.items() if name != "ownerContact"} for one in record["owners"]]
-    return {**record, "owners": owners}
+    return instruments.without_contacts(record)
 
 
 def change(one: Change, principal: Principal, *, public: bool) -> dict[str, Any]:

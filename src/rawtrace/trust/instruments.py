@@ -111,6 +111,18 @@ def with_location(record: Mapping[str, Any], location: str) -> dict[str, Any]:
     return {**record, "rawtrace": {**record.get("rawtrace", {}), "location": location.strip()}}
 
 
+def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what everybody may see of a record: the owners' contacts only if it says so itself."""
+    public = record.get("rawtrace", {}).get("contactPublic") is True
+    return dict(record) if public else without_contacts(record)
+
+
+def without_contacts(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record without the owners' contacts."""
+    owners = [{name: value for name, value in one.items() if name != "ownerContact"} for one in record["owners"]]
+    return {**record, "owners": owners}
+
+
 def read_record(data: bytes, *, what: str, kind: SignerKind) -> dict[str, Any]:
     """Read a record that somebody else may have written.
 

@@ -267,4 +267,4 @@ def test_trouble_of_the_log_is_on_the_overview(
 
     put(store)
     monkeypatch.setattr(store.log, "trouble", LedgerError("no witness answers"))
-    assert "no witness answers" in staff.get("/").text
+    assert "No witness answers" in staff.get("/").text

@@ -152,3 +152,12 @@ def test_whether_a_contact_is_public_is_true_or_false(value: object, fits: bool)
     made = record(location="Room 1")
     made["rawtrace"]["contactPublic"] = value
     assert (instruments.problems_of(made, INSTRUMENT) == ()) is fits
+
+
+def test_contacts_are_in_the_public_record_only_if_it_says_so() -> None:
+    made = record(location="Room 1")
+    made["owners"][0]["ownerContact"] = "facility@example.org"
+    assert "ownerContact" not in instruments.public_record(made)["owners"][0]
+    assert "ownerContact" in made["owners"][0], "what was given stays as it was"
+    made["rawtrace"]["contactPublic"] = True
+    assert instruments.public_record(made) == made

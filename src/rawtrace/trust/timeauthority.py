@@ -18,7 +18,6 @@ Stamping needs ``asn1crypto``, which comes with the ``server`` extra.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -29,8 +28,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from rawtrace import durable, strictjson
 from rawtrace.errors import (
@@ -45,8 +42,9 @@ from rawtrace.errors import (
 from rawtrace.trust import certificates, keys, profiles, register, staging
 from rawtrace.trust.authorityfolder import issuing_key, open_authority, operator_key, write_list
 from rawtrace.trust.certificates import TIME_STAMP_POLICY
-from rawtrace.trust.keys import Algorithm, SigningKey
+from rawtrace.trust.keys import Algorithm
 from rawtrace.trust.pkcs11 import TokenOptions
+from rawtrace.trust.stampwriter import StampWriter
 
 CERTIFICATE_FILE = "certificate.pem"
 CLOCK_FILE = "clock.json"
@@ -178,10 +176,11 @@ class TimeAuthority:
         path = folder / CERTIFICATE_FILE
         pem = durable.read_bounded(path, limit=certificates.MAX_CHAIN_BYTES)
         self.chain = certificates.read_pem(pem, what=f"{path}")
-        self._key: SigningKey = keys.open_in_folder(folder)
-        if self._key.algorithm is not Algorithm.ES256 or self._key.public_key() != self.chain[0].public_key():
+        key = keys.open_in_folder(folder)
+        if key.algorithm is not Algorithm.ES256 or key.public_key() != self.chain[0].public_key():
             msg = f"the key in {folder} is not the one of the time-stamping certificate beside it"
             raise CertificateError(msg, hint="restore the folder from its backup")
+        self._writer = StampWriter(self.chain, key, accuracy_s=int(ACCURACY.total_seconds()))
         self._lock = threading.Lock()
         self._last, _ = self._read()
         self._written = self._last
@@ -193,7 +192,15 @@ class TimeAuthority:
         try:
             asked = _read_request(request)
             at, serial = self._now()
-            return Answer(self._stamp(asked, at, serial))
+            return Answer(
+                self._writer.write(
+                    asked["message_imprint"].dump(force=True),
+                    serial=serial,
+                    at=at,
+                    nonce=b"" if asked["nonce"].native is None else asked["nonce"].dump(force=True),
+                    with_certificates=asked["cert_req"].native,
+                )
+            )
         except _RefusedError as error:
             return Answer(_refuse(error.refusal, error.words), error.refusal)
         except KeyUnavailableError:
@@ -273,55 +280,6 @@ class TimeAuthority:
             ) from error
         return last, following
 
-    def _stamp(self, asked: Any, at: datetime, serial: int) -> bytes:
-        asn1 = _asn1()
-        own = asn1.x509.Certificate.load(_der(self.chain[0]))
-        info = {
-            "version": "v1",
-            "policy": TIME_STAMP_POLICY,
-            "message_imprint": asked["message_imprint"],
-            "serial_number": serial,
-            "gen_time": at,
-            "accuracy": {"seconds": int(ACCURACY.total_seconds())},
-        }
-        if asked["nonce"].native is not None:
-            info["nonce"] = asked["nonce"].native
-        stamped = asn1.tsp.TSTInfo(info).dump()
-        named = {
-            "cert_hash": hashlib.sha256(_der(self.chain[0])).digest(),
-            "issuer_serial": {
-                "issuer": [asn1.x509.GeneralName("directory_name", own.issuer)],
-                "serial_number": own.serial_number,
-            },
-        }
-        attributes = asn1.cms.CMSAttributes(
-            [
-                {"type": "content_type", "values": ["tst_info"]},
-                {"type": "message_digest", "values": [hashlib.sha256(stamped).digest()]},
-                {"type": "signing_certificate_v2", "values": [asn1.tsp.SigningCertificateV2({"certs": [named]})]},
-            ]
-        )
-        raw = self._key.sign(attributes.dump())
-        signer = {
-            "version": "v1",
-            "sid": {"issuer_and_serial_number": {"issuer": own.issuer, "serial_number": own.serial_number}},
-            "digest_algorithm": {"algorithm": "sha256"},
-            "signed_attrs": attributes,
-            "signature_algorithm": {"algorithm": "sha256_ecdsa"},
-            "signature": encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")),
-        }
-        signed = {
-            "version": "v3",
-            "digest_algorithms": [{"algorithm": "sha256"}],
-            "encap_content_info": {"content_type": "tst_info", "content": asn1.core.ParsableOctetString(stamped)},
-            "signer_infos": [signer],
-        }
-        if asked["cert_req"].native:
-            signed["certificates"] = [asn1.x509.Certificate.load(_der(item)) for item in self.chain]
-        token = {"content_type": "signed_data", "content": asn1.cms.SignedData(signed)}
-        answer: bytes = asn1.tsp.TimeStampResp({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
-        return answer
-
 
 def _read_request(data: bytes) -> Any:
     """Read a request and refuse what RFC 3161 lets us refuse; ``asn1crypto`` reads lazily, so all is touched here."""
@@ -358,17 +316,10 @@ def _refuse(refusal: Refusal, words: str) -> bytes:
     return body
 
 
-def _der(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.DER)
-
-
 def _asn1() -> Any:
     try:
-        import asn1crypto.cms
-        import asn1crypto.core
         import asn1crypto.parser
         import asn1crypto.tsp
-        import asn1crypto.x509
     except ImportError as error:
         msg = "stamping needs asn1crypto, which is not installed"
         raise MissingExtraError(msg, hint="pip install 'rawtrace[server]'") from error

@@ -23,7 +23,7 @@ from rawtrace.ledger.logstore import LogStore, State
 from rawtrace.ledger.note import NoteSigner, VerifierKey, read_note, verify_note
 from rawtrace.ledger.tiles import WIDTH, Tiles, decode_bundle, entries_path
 from rawtrace.ledger.witness import TABLES as SEEN_TABLES
-from rawtrace.ledger.witness import Keys, Reply, Seen, Views, origin_hash, require_cosigner
+from rawtrace.ledger.witness import Keys, Reply, Seen, Views, cosigner_id, origin_hash, require_cosigner
 
 #: Pending checkpoints that entries may be sent for.
 _KEPT = 64
@@ -89,7 +89,8 @@ class Mirror:
         self._database = database
         self._signer = signer
         self._keys = keys
-        self._views = Views(database, signer.name, keys, now=now)
+        self._views = Views(database, signer.key, keys, now=now)
+        self._id = cosigner_id(signer.key)
 
     @property
     def key(self) -> VerifierKey:
@@ -177,9 +178,9 @@ class Mirror:
     # --- checkpoints
 
     def _keep_pending(self, connection: sa.Connection, seen: Seen) -> None:
-        row = {"mirror": self._signer.name, "origin": seen.origin, "size": seen.size, "checkpoint": seen.checkpoint}
+        row = {"mirror": self._id, "origin": seen.origin, "size": seen.size, "checkpoint": seen.checkpoint}
         upsert(connection, PENDING, [row], key=["mirror", "origin", "size"])
-        mine = (PENDING.c.mirror == self._signer.name) & (PENDING.c.origin == seen.origin)
+        mine = (PENDING.c.mirror == self._id) & (PENDING.c.origin == seen.origin)
         newest = sa.select(PENDING.c.size).where(mine).order_by(PENDING.c.size.desc()).offset(_KEPT).limit(1)
         oldest = connection.execute(newest).scalar()
         if oldest is not None:
@@ -188,7 +189,7 @@ class Mirror:
     def _pending(self, connection: sa.Connection, origin: str) -> dict[int, bytes]:
         rows = connection.execute(
             sa.select(PENDING.c.size, PENDING.c.checkpoint).where(
-                PENDING.c.mirror == self._signer.name, PENDING.c.origin == origin
+                PENDING.c.mirror == self._id, PENDING.c.origin == origin
             )
         )
         return {row.size: bytes(row.checkpoint) for row in rows}
@@ -262,10 +263,10 @@ class Mirror:
                 raise LedgerError(msg, hint="the copy is damaged: remove it and let the log send it again")
             read = read_note(note)
             shown = read_note(state.checkpoint) if state.checkpoint else None
-            if shown is not None and shown.text == read.text:
-                # It was said before; to say it again would only change the time.
-                line = verify_note(shown, [self.key])[0].signature
-                return Reply(200, line.line.encode())
+            said = verify_note(shown, [self.key]) if shown is not None and shown.text == read.text else ()
+            if said:
+                # To say it again would only change the time.
+                return Reply(200, said[0].signature.line.encode())
             line = self._signer.signature(read.text, time_s=max(1, int(self._views.now().timestamp())))
             store.publish(connection, checkpoint.size, read.with_signatures([line]).encode())
         return Reply(200, line.line.encode())

@@ -134,18 +134,18 @@ class Views:
     Parameters
     ----------
     database : Database
-    cosigner : str
-        Name of the witness or mirror.
+    cosigner : VerifierKey
+        Of the witness or mirror. Its memory goes by the key: under a new name it is the same one still.
     keys : Keys
     now : callable, optional
         The clock, UTC.
     """
 
     def __init__(
-        self, database: Database, cosigner: str, keys: Keys, *, now: Callable[[], datetime] | None = None
+        self, database: Database, cosigner: VerifierKey, keys: Keys, *, now: Callable[[], datetime] | None = None
     ) -> None:
         self._database = database
-        self._cosigner = cosigner
+        self._cosigner = cosigner_id(cosigner)
         self._keys = keys
         self.now = now or (lambda: datetime.now(UTC))
 
@@ -287,7 +287,7 @@ class Witness:
     ) -> None:
         require_cosigner(signer)
         self._signer = signer
-        self._views = Views(database, signer.name, keys, now=now)
+        self._views = Views(database, signer.key, keys, now=now)
 
     @property
     def key(self) -> VerifierKey:
@@ -324,6 +324,11 @@ class Head:
 def origin_hash(origin: str) -> str:
     """Return how a log is named in the addresses of witnesses and mirrors."""
     return hashlib.sha256(origin.encode()).hexdigest()
+
+
+def cosigner_id(key: VerifierKey) -> str:
+    """Return what a cosigner's memory goes by: the SHA-256 of its public key, hexadecimal."""
+    return hashlib.sha256(key.public).hexdigest()
 
 
 def require_cosigner(signer: NoteSigner) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -114,6 +115,18 @@ def test_an_empty_upload_asks_where_it_stands(one: Mirror) -> None:
     first = one.add_entries(upload(300, 300))
     assert first.status == 200
     assert one.add_entries(upload(300, 300, ticket=b"whatever")) == first, "what was said is said again, not anew"
+
+
+def test_under_a_new_name_it_holds_what_it_held(one: Mirror, database: Database) -> None:
+    announce(one, 0, 300)
+    one.add_entries(upload(0, 300))
+    moved = dataclasses.replace(SIGNER, name="moved.example.org")
+    renamed = Mirror(database, moved, keys)
+    reply = renamed.add_entries(upload(300, 300))
+    assert verify_cosignature(checkpoint(300) + reply.body, moved.key)
+    announce(renamed, 300, 400)
+    assert renamed.add_entries(upload(300, 400)).status == 200
+    served(renamed, TREE, 400)
 
 
 def test_an_empty_log_is_held_at_once(one: Mirror) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -188,15 +189,23 @@ def test_its_memory_is_in_the_database(one: Witness, database: Database) -> None
     assert ask(Witness(database, witness("second.example.org"), keys), 0, 8).status == 200
 
 
+def test_under_a_new_name_it_remembers_what_its_key_has_signed(one: Witness, database: Database) -> None:
+    assert ask(one, 0, 5).status == 200
+    moved = dataclasses.replace(SIGNER, name="moved.example.org")
+    renamed = Witness(database, moved, keys)
+    forged = Tree([*numbered(4), b"another"])
+    assert ask(renamed, 0, 5, tree=forged).status == 409
+    assert ask(renamed, 5, 5, tree=forged).status == 422
+    assert verify_cosignature(checkpoint(8) + ask(renamed, 5, 8).body, moved.key)
+
+
 def test_nothing_is_stored_when_signing_fails(database: Database) -> None:
     database.prepare(witnesses.TABLES)
 
     def broken(_data: bytes) -> bytes:
         raise OSError
 
-    from dataclasses import replace
-
-    one = Witness(database, replace(SIGNER, sign=broken), keys)
+    one = Witness(database, dataclasses.replace(SIGNER, sign=broken), keys)
     with pytest.raises(OSError):  # noqa: PT011  what a token says when it is pulled out
         ask(one, 0, 5)
     assert last(one) == b""

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import batches, files, folders, footprint, resolution, startup, statuses  # noqa: E402
+from benchmarks import batches, files, folders, footprint, log, resolution, startup, statuses  # noqa: E402
 from benchmarks.data import make_signer  # noqa: E402
 from benchmarks.harness import Bench, FailedRunError, Row  # noqa: E402
 
@@ -29,6 +29,7 @@ GROUPS = {
     "footprint": footprint.rows,
     "statuses": statuses.rows,
     "resolution": resolution.rows,
+    "log": log.rows,
 }
 #: Watts of one busy core of a server with its share of memory; an assumption, not measured.
 WATTS = 15.0

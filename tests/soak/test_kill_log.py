@@ -95,7 +95,7 @@ def test_every_acknowledged_index_holds_its_record(
 ) -> None:
     killed = Killed(database_address, tmp_path, quorum=quorum)
     # A hundred where it counts most, fewer in the variations of it.
-    kills = KILLS if isinstance(database_address, Path) and not quorum else KILLS // 4
+    kills = KILLS if isinstance(database_address, Path) and not quorum else KILLS // 8
     chance = random.Random(20260101)  # noqa: S311  where it dies is no secret
     for _ in range(kills):
         killed.once(chance.uniform(0.01, 0.3))

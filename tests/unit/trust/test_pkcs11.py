@@ -263,3 +263,27 @@ def test_builders_of_cryptography_take_the_key(options: TokenOptions, algorithm:
     digest = None if algorithm is Algorithm.ED25519 else hashes.SHA256()
     csr = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(private, digest)
     assert csr.is_signature_valid
+
+
+@needs_token
+@pytest.mark.parametrize("algorithm", list(Algorithm))
+def test_revocations_are_signed_in_the_token(tmp_path: Path, options: TokenOptions, algorithm: Algorithm) -> None:
+    """The issuing key signs the CRL, and a responder with a key in the token answers by OCSP."""
+    from cryptography import x509
+    from cryptography.x509 import ocsp as forms
+
+    from rawtrace.trust import crl, ocsp
+
+    folder = tmp_path / "authority"
+    made = authorities.create_authority(folder, name="Example", algorithm=algorithm, token=options)
+    found = x509.load_der_x509_crl(crl.current(folder))
+    assert found.is_signature_valid(made.certificate.public_key())
+    responder = ocsp.open_responder(folder, algorithm=algorithm, token=options)
+    assert responder.key.protection is Protection.HARDWARE
+    names, keys_ = ocsp._named(made.certificate, "sha256")
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    request = forms.OCSPRequestBuilder().add_certificate_by_hash(names, keys_, 7, hashes.SHA256()).build()
+    answer = forms.load_der_ocsp_response(ocsp.answer(responder, request.public_bytes(Encoding.DER)))
+    assert answer.certificate_status is forms.OCSPCertStatus.UNKNOWN

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,13 +23,11 @@ class Peer:
 
     one: Witness | Mirror | None = None
     url: str = ""
-    delay_s: float = 0.0
     before: Callable[[str, bytes], Reply | None] = lambda _path, _body: None
     asked: list[str] = field(default_factory=list)
 
     def answer(self, path: str, body: bytes, encoding: str) -> Reply:
         self.asked.append(path)
-        time.sleep(self.delay_s)
         if (said := self.before(path, body)) is not None:
             return said
         assert self.one is not None

@@ -72,7 +72,7 @@ def test_audit_names_what_was_changed_in_the_database(rawtrace: Run, folder: Pat
     assert [(one["kind"], one["index"]) for one in done.json["faults"]] == [("record", 1)]
     with sqlite3.connect(folder / "log.sqlite") as connection:
         (entries,) = connection.execute("SELECT data FROM log_bundle").fetchone()
-        connection.execute("UPDATE log_bundle SET data = ?", (entries[:40] + b"0" + entries[41:],))
+        connection.execute("UPDATE log_bundle SET data = ?", (entries[:40] + b"x" + entries[41:],))
     connection.close()
     assert rawtrace("log", "audit", folder).code == 20
     done = rawtrace("log", "append", folder, data[0])

@@ -107,7 +107,10 @@ def _number(text: str, what: str) -> float:
 
 
 def _code_page(call: Call, data: Any) -> Response:
-    return page(call, "code.html", status=201, data=data)
+    from rawtrace.server.run import server_key
+
+    key = server_key(call.store.folder) if call.store.settings.listen.tls else ""
+    return page(call, "code.html", status=201, data=data, server_key=key)
 
 
 def _token_page(call: Call, data: Any) -> Response:

@@ -188,12 +188,19 @@ def _next_step(data: Mapping[str, Any]) -> str:
     """Return what somebody who runs the instrument should do, if anything."""
     if data["status"] == "retired":
         return ""
-    return {
-        "ends-soon": "Its agent renews the certificate by itself. If this stays so for some days, see whether the "
-        "agent runs and reaches this store.",
-        "ended": "What it records now is sealed, but cannot be verified. See whether its agent runs and reaches this "
-        "store; then enrol the instrument again.",
-        "revoked": "What it recorded before the time of the revocation stays as good as it was. If the instrument is "
-        "sound, enrol it with a new key.",
-        "none": "It cannot seal yet. Make a one-time code under Enrolment and give it to the instrument.",
-    }.get(str(data["certificate"]), "")
+    state = str(data["certificate"])
+    if state == "revoked" and data["certificates"][0]["reason"] == "keyCompromise":
+        state = "stolen"
+    return _STEPS.get(state, "")
+
+
+_STEPS = {
+    "ends-soon": "Its agent renews the certificate by itself. If this stays so for some days, see whether the agent "
+    "runs and reaches this store.",
+    "ended": "What it records now is sealed, but cannot be verified. See whether its agent runs and reaches this "
+    "store; then enrol the instrument again.",
+    "revoked": "What it recorded before stays as good as it was. If the instrument is sound, enrol it with a new key.",
+    "stolen": "Somebody else may have had its key. Statuses say from when on its seals are in doubt. Enrol it again "
+    "with a new key once you know how the key was lost.",
+    "none": "It cannot seal yet. Make a one-time code under Enrolment and give it to the instrument.",
+}

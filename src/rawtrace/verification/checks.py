@@ -183,7 +183,10 @@ def check_receipts(signer: SignerEvidence, verifier: Verifier) -> Iterator[Findi
     if signer.logged:
         return
     listed = signer.path.trust_list
-    if listed is None or not listed.policies or signer.manifest.is_update:
+    if signer.manifest.is_update:
+        # It adds a signature to a seal; whether the log holds that seal is asked of the seal itself.
+        yield finding("receipt-none", "the seal adds to an older one, which is asked for a receipt by itself")
+    elif listed is None or not listed.policies:
         yield finding("receipt-none", "no receipt of a log is there, and the signer's trust list asks for none")
     else:
         logs = sorted({log.key.name for policy in listed.policies for log in policy.logs})

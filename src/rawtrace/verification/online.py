@@ -42,6 +42,7 @@ from rawtrace.trust.online import Address
 from rawtrace.trust.path import read_chain
 from rawtrace.verification.evidence import discover
 from rawtrace.verification.findings import finding
+from rawtrace.verification.receipts import NONE, Receipts, read_beside, read_bytes
 from rawtrace.verification.signer import Verifier
 
 MAX_SIGNERS = 16
@@ -83,6 +84,7 @@ class Online:
     held: tuple[TrustList, ...]
     notes: tuple[Finding, ...] = ()
     _found: dict[bytes, Found] = field(default_factory=dict)
+    _stores: dict[str, Address] = field(default_factory=dict)
     _turns: dict[bytes, Lock] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -102,7 +104,11 @@ class Online:
         """
         newer, notes = _refreshed(lists)
         clock = None if now is None else (lambda: now)
-        return cls(resolver=Resolver(read_roots(), cache=default_cache(), now=clock), held=newer, notes=notes)
+        made = cls(resolver=Resolver(read_roots(), cache=default_cache(), now=clock), held=newer, notes=notes)
+        for entry in truststore.listed():
+            if entry.carried is not None and sources.address_of(entry.carried.origin):
+                made._stores[entry.id] = online.read_address(entry.carried.origin)
+        return made
 
     def prepare(self, path: Path, verifier: Verifier) -> tuple[Verifier, tuple[Finding, ...]]:
         """Return whom to rely on for one path, with what is to be said about it.
@@ -126,6 +132,25 @@ class Online:
         if lists:
             verifier = replace(verifier, lists=tuple(sources.newest([*verifier.lists, *lists])))
         return verifier, (*self.notes, *_once(said))
+
+    def receipts(self, path: Path, verifier: Verifier) -> Receipts:
+        """Fetch a seal's receipts from its store, where none lies beside it and its trust list names a log.
+
+        What comes is checked as if it had lain there. Never raises.
+        """
+        evidence = discover(path)
+        if evidence.active is None or evidence.seal_path is None or read_beside(evidence.seal_path).by_record:
+            return NONE
+        trust_list = verifier.paths.validate(evidence.active.signature.chain, at=verifier.clock()).trust_list
+        address = None if trust_list is None else self._stores.get(truststore.entry_id(trust_list))
+        if trust_list is None or address is None or not trust_list.policies:
+            return NONE
+        try:
+            url = address.url.removesuffix(f"/{online.LIST_PATH}")
+            data = online.fetch_receipt(url, evidence.active.claim_sha256, server_key=address.key_sha256)
+        except Error:
+            return NONE
+        return read_bytes(data, what=f"what {url} sent")
 
     def close(self) -> None:
         """Close every connection."""
@@ -160,9 +185,9 @@ class Online:
             raise ResolutionError(msg)
         vouched = _vouched(prefix)
         accepted = {one.operator_sha256 for one in (*verifier.lists, *self.held) if one.signed}
-        fetched = online.fetch(
-            Address(url=f"{store.url}/{online.LIST_PATH}", key_sha256=store.key_sha256), accepted=accepted | vouched
-        )
+        address = Address(url=f"{store.url}/{online.LIST_PATH}", key_sha256=store.key_sha256)
+        fetched = online.fetch(address, accepted=accepted | vouched)
+        self._stores |= {truststore.entry_id(one.trust_list): address for one in fetched}
         lists = tuple(_for_signing(one.trust_list) for one in fetched)
         reason = _reason(lists, accepted, prefix)
         return Found(
@@ -273,8 +298,9 @@ def _vouched(prefix: Record) -> frozenset[str]:
 
 
 def _for_signing(one: TrustList) -> TrustList:
-    """Leave a list's authorities for seals only: a root vouches for instruments, not for time."""
-    return replace(one, anchors=tuple(anchor for anchor in one.anchors if anchor.purpose is Purpose.SIGNING))
+    """Leave a list's authorities for seals only: a root vouches for instruments, not for time, and so for no log."""
+    kept = tuple(anchor for anchor in one.anchors if anchor.purpose is Purpose.SIGNING)
+    return replace(one, anchors=kept, policies=())
 
 
 def _reason(lists: Sequence[TrustList], accepted: Collection[str], prefix: Record) -> str:

@@ -93,6 +93,37 @@ def read_targets(path: Path) -> Targets:
     return Targets(stores=targets, trust=tuple(path.parent / name for name in trust))
 
 
+def home_of(folder: Path) -> Target:
+    """Return the store that certified the instrument in a folder, as seals are delivered to it.
+
+    The instrument shows its own certificate, or the token that its folder names where TLS cannot use its key.
+
+    Raises
+    ------
+    UsageError
+        No store's address certified it.
+    """
+    from rawtrace.trust.enrolling import read_origin
+    from rawtrace.trust.keys import KEY_FILE
+    from rawtrace.trust.signer import CERTIFICATE_FILE
+
+    origin = read_origin(folder)
+    if origin is None:
+        msg = f"{folder} was not certified by a store at an address, so there is none to deliver to"
+        raise UsageError(msg, hint="name the stores in a file: --settings FILE")
+    own = None if origin.token_file else (folder / CERTIFICATE_FILE, folder / KEY_FILE)
+    return Target(
+        url=origin.url,
+        caller=Caller(
+            token=_token(Path(origin.token_file)) if origin.token_file else "",
+            certificate=own,
+            server_key_sha256=origin.server_key_sha256,
+            authorities=Path(origin.server_authorities) if origin.server_authorities else None,
+            timeout_s=30.0,
+        ),
+    )
+
+
 def accepted_lists(targets: Targets, signer: Identity) -> tuple[TrustList, ...]:
     """Return whose counter-signatures are taken over: the trust lists of the settings, else the instrument's authority.
 

@@ -38,6 +38,26 @@ def confirmed_key(url: str, key_sha256: str) -> str:
     return found
 
 
+def split(text: str, key_sha256: str = "") -> tuple[str, str]:
+    """Return the address of a store and the digest that its server is known by, from ``URL#…`` or from an option.
+
+    Raises
+    ------
+    UsageError
+        Not an address, or two keys.
+    """
+    url, mark, _ = text.partition("#")
+    if not mark:
+        return url.rstrip("/"), key_sha256.lower()
+    from rawtrace.trust.online import read_address
+
+    named = read_address(text).key_sha256
+    if key_sha256 and named and named != key_sha256.lower():
+        msg = f"two keys are named for the server at {url}"
+        raise UsageError(msg)
+    return url.rstrip("/"), key_sha256.lower() or named
+
+
 def _with_operator(text: str) -> str:
     from rawtrace.trust import online
 

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -102,6 +103,7 @@ _settings_option = click.option(
     help="Folder that only the acquisition software can write to; its notes make a seal say engine-hook.",
 )
 @_settings_option
+@click.option("--deliver", is_flag=True, help="Deliver seals to the store that certified the instrument.")
 @click.option("--log", "log_file", metavar="FILE", type=PATH, help="Also log to this file; five of 5 MB are kept.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON on stdout for everything that happens.")
 @click.pass_context
@@ -117,6 +119,7 @@ def run(
     poll: bool,
     engine_notes: Path | None,
     settings_file: Path | None,
+    deliver: bool,
     log_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -127,6 +130,7 @@ def run(
       rawtrace agent run --watch /data/scope-3 --instrument /etc/rawtrace/scope-3
       rawtrace agent run --watch /mnt/drive --instrument /etc/rawtrace/scope-3 --poll
       rawtrace agent run --watch out --instrument scope --once --json
+      rawtrace agent run --watch /data/scope-3 --instrument /etc/rawtrace/scope-3 --deliver
       rawtrace agent run --watch /data/scope-3 --instrument /etc/rawtrace/scope-3 --settings /etc/rawtrace/agent.toml
 
     The identity, --state, --settings and --log lie outside the watched folder, where only
@@ -174,7 +178,7 @@ def run(
             settings=settings,
             tell=_tell_json if as_json else lambda event: None,
             facts=renewal.facts if renewal is not None else (lambda: _certificate_facts(signer)),
-            deliveries=_deliveries(settings_file, outbox, watched.root, signer, stack),
+            deliveries=_deliveries(settings_file, instrument if deliver else None, outbox, watched.root, signer, stack),
         )
         outbox.note_facts(_facts(watched.root, instrument, mode="once" if once else "poll" if poll else "events"))
         good = True
@@ -309,17 +313,22 @@ def _tell_json(event: Any) -> None:
         output.silence_stdout()
 
 
-def _deliveries(settings_file: Path | None, outbox: Any, root: Path, signer: Any, stack: ExitStack) -> Any:
-    """Return what delivers to the stores of the settings file; without one, nothing is delivered from now on."""
+def _deliveries(
+    settings_file: Path | None, home: Path | None, outbox: Any, root: Path, signer: Any, stack: ExitStack
+) -> Any:
+    """Return what delivers to the instrument's own store and those of the settings file; ``None`` without any."""
     import time
 
     from rawtrace.agent.courier import Courier, FreshWeb, Post
     from rawtrace.agent.deliver import Deliveries
     from rawtrace.agent.deliverybox import DeliveryBox
-    from rawtrace.agent.targets import Targets, accepted_lists, read_targets
+    from rawtrace.agent.targets import Targets, accepted_lists, home_of, read_targets
     from rawtrace.web import Web
 
     targets = read_targets(settings_file) if settings_file is not None else Targets()
+    if home is not None:
+        own = home_of(home)
+        targets = replace(targets, stores=(own, *(one for one in targets.stores if one.url != own.url)))
     lists = accepted_lists(targets, signer)
     webs: list[Post] = [
         FreshWeb(one.caller) if one.caller.certificate else stack.enter_context(Web(one.caller))

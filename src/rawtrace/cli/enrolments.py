@@ -67,14 +67,16 @@ def is_address(authority: str | None) -> bool:
 
 def origin_of(authority: str, online: Mapping[str, str]) -> Any:
     """Return where the authority is and how its server is known."""
+    from rawtrace.cli import addresses
     from rawtrace.trust.estclient import Origin
 
     def absolute(name: str) -> str:
         return str(Path(online[name]).absolute()) if online.get(name) else ""
 
+    url, key = addresses.split(authority, online.get("server_key", ""))
     return Origin(
-        url=authority.rstrip("/"),
-        server_key_sha256=online.get("server_key", "").lower(),
+        url=url,
+        server_key_sha256=key,
         server_authorities=absolute("server_authorities"),
         token_file=absolute("token_file"),
     )

@@ -9,7 +9,7 @@ import click
 
 from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
-from rawtrace.errors import InputNotFoundError
+from rawtrace.errors import InputNotFoundError, UsageError
 
 _LOCAL_NAME = "Local trust store"
 
@@ -19,7 +19,9 @@ _LOCAL_NAME = "Local trust store"
 @click.option("--local", is_flag=True, help="For trying it out: make the store if it is not there; this machine only.")
 @click.option("--host", help="Address to listen to, in place of the one in store.toml.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, in place of the one in store.toml; 0 for any.")
-def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> None:
+@click.option("--background", is_flag=True, help="Return when it serves; it goes on by itself, until --stop.")
+@click.option("--stop", is_flag=True, help="End the server of STORE, and wait until it has ended.")
+def serve(folder: Path, *, local: bool, host: str | None, port: int | None, background: bool, stop: bool) -> None:
     """Serve a trust store until interrupted.
 
     \b
@@ -27,10 +29,15 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> N
       rawtrace serve --local
       rawtrace serve --store ./store
       rawtrace serve --store ./store --host 0.0.0.0 --port 443
+      rawtrace serve --store ./store --background
+      rawtrace serve --store ./store --stop
 
     With --local, a store is made in the folder on the first run, with a token
     that is printed once; it speaks plain http, to this machine only.
+
+    What a server in the background says is in STORE/server.log.
     """
+    from rawtrace.server import background as processes
     from rawtrace.server.access import Role
     from rawtrace.server.founding import Plan, found_store
     from rawtrace.server.run import serve as run
@@ -38,6 +45,9 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> N
     from rawtrace.server.store import Store
     from rawtrace.server.tokens import make_token
 
+    if stop:
+        output.line("ended" if processes.end(folder) else f"no server of {folder} runs")
+        return
     fresh = local and not (folder / SETTINGS_FILE).exists()
     if fresh:
         chosen = port or 8650
@@ -47,7 +57,14 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None) -> N
     elif not (folder / SETTINGS_FILE).exists():
         msg = f"there is no trust store in {folder}; expected {SETTINGS_FILE} there"
         raise InputNotFoundError(msg, hint="make one: rawtrace store new, or try it out: rawtrace serve --local")
-    with Store.open(folder) as store:
+    if background and fresh:
+        msg = "the token of a new store is shown once, on a terminal; expected --background from the second time on"
+        raise UsageError(msg)
+    if background:
+        words = [f"--host={host}"] if host else []
+        output.line(processes.begin(folder, words if port is None else [*words, f"--port={port}"]))
+        return
+    with processes.alone(folder), Store.open(folder) as store:
         if fresh:
             roles = (Role.OPERATOR, Role.OFFICER, Role.AUDITOR)
             output.note(f"token: {make_token(store.database, name='first operator', roles=roles)}")

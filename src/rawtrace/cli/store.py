@@ -8,15 +8,15 @@ from typing import Any
 
 import click
 
-from rawtrace.cli import enrolments, identities, output
+from rawtrace.cli import enrolments, identities, neighbours, output
 from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
-from rawtrace.errors import UsageError
 
 SCHEMA = "urn:rawtrace:schema:store:1"
-QUORUM_SCHEMA = "urn:rawtrace:schema:log-quorum:1"
-NEIGHBOUR_SCHEMA = "urn:rawtrace:schema:log-neighbour:1"
+ADDRESS_SCHEMA = "urn:rawtrace:schema:store-address:1"
+OFFER_SCHEMA = "urn:rawtrace:schema:store-offers:1"
 TOKEN_SCHEMA = "urn:rawtrace:schema:token:1"  # noqa: S105  a name, no token
+OFFERS = ("time", "gateway", "certify", "witness", "mirror", "federation")
 _ROLES = ("operator", "officer", "auditor", "instrument", "gateway")
 
 _folder_argument = click.argument("folder", metavar="STORE", type=PATH)
@@ -69,8 +69,8 @@ def new(
 
     STORE holds private keys. Keep it on a disk that only the server's account reads.
     """
+    from rawtrace.server.address import public_address, server_key
     from rawtrace.server.founding import Plan, found_store
-    from rawtrace.server.run import server_key
     from rawtrace.server.settings import read_settings
 
     plan = Plan(
@@ -87,11 +87,13 @@ def new(
         "origin": settings.log.origin,
         "log_key": vkey,
         "server_key_sha256": server_key(folder),
+        "address": public_address(folder).text,
     }
     text = [
         f"made {folder}",
         f"log key:    {vkey}",
         f"server key: {value['server_key_sha256']}",
+        f"address:    {value['address']}",
     ]
     output.emit(value, as_json=as_json, text="\n".join(text))
     output.note(
@@ -162,97 +164,61 @@ def enrol(url: str, **options: Any) -> None:
     enrolments.invite_and_show(url, options)
 
 
-_url_argument = click.argument("url", metavar="URL")
-_key_option = click.option(
-    "--server-key", "keys", metavar="SHA256", multiple=True, help="Of a server that certifies itself; one for each URL."
-)
+@store.command()
+@_folder_argument
+@identities.json_option
+def address(folder: Path, *, as_json: bool) -> None:
+    """Print the address of STORE, with what its server and its trust list are known by.
+
+    \b
+    Examples:
+      rawtrace store address ./store
+      rawtrace store witness ./other "$(rawtrace store address ./store)"
+      rawtrace trust add "$(rawtrace store address ./store)"
+
+    Give it to others by a way that they trust: whoever has it needs no
+    --server-key, and is asked nothing.
+    """
+    from rawtrace.server.address import public_address
+
+    found = public_address(folder)
+    value = {
+        "schema": ADDRESS_SCHEMA,
+        "url": found.url,
+        "operator_sha256": found.operator_sha256,
+        "server_key_sha256": found.key_sha256,
+        "address": found.text,
+    }
+    output.emit(value, as_json=as_json, text=found.text)
 
 
 @store.command()
 @_folder_argument
-@_url_argument
-@_key_option
+@click.argument("what", metavar="WHAT...", nargs=-1, required=True, type=Word(OFFERS))
+@click.option("--owner", default="", metavar="ROR", help="In whose name the gateway signs.")
+@click.option("--owner-name", default="", help="The owner in words.")
+@click.option("--pid", default="", help="Of the repository that the gateway is; without it a urn:uuid:.")
 @identities.json_option
-def witness(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> None:
-    """Let STORE cosign what the log of the store at URL publishes, if it contradicts nothing it has seen.
+def offer(folder: Path, *, what: tuple[str, ...], owner: str, owner_name: str, pid: str, as_json: bool) -> None:
+    """Let STORE offer more: time, gateway, certify, witness, mirror, federation.
 
     \b
     Examples:
-      rawtrace store witness ./store https://other.example.org
-      rawtrace store witness ./store https://other.example.org --server-key SHA256
+      rawtrace store offer ./store time gateway --owner https://ror.org/0exampe44
+      rawtrace store offer ./store federation
 
-    STORE's server may be running. The log's own operator then says: rawtrace store quorum.
+    The keys that it takes are made, certified by STORE's authority, and
+    store.toml is changed. Start STORE's server anew afterwards. For a key in a
+    token, make it first: rawtrace authority time, rawtrace authority repository.
     """
-    _stand_for(folder, "witness", url, keys, as_json=as_json)
+    from rawtrace.server.offers import offer as run
 
-
-@store.command()
-@_folder_argument
-@_url_argument
-@_key_option
-@identities.json_option
-def mirror(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> None:
-    """Let STORE hold a copy of the log of the store at URL, and sign when it does.
-
-    \b
-    Examples:
-      rawtrace store mirror ./store https://other.example.org
-
-    The copy holds commitments, no records: nothing private leaves the other store.
-    """
-    _stand_for(folder, "mirror", url, keys, as_json=as_json)
-
-
-@store.command()
-@_folder_argument
-@click.option("--witness", "witnesses", metavar="URL", multiple=True, help="A store that cosigns.")
-@click.option("--mirror", "mirrors", metavar="URL", multiple=True, help="A store that holds a copy.")
-@click.option("--require", type=click.IntRange(1), required=True, help="How many of them all.")
-@_key_option
-@identities.json_option
-def quorum(
-    folder: Path,
-    *,
-    witnesses: tuple[str, ...],
-    mirrors: tuple[str, ...],
-    require: int,
-    keys: tuple[str, ...],
-    as_json: bool,
-) -> None:
-    """Let a record of STORE's log count only when other stores have signed for it.
-
-    \b
-    Examples:
-      rawtrace store quorum ./store --witness https://one.example.org --witness https://two.example.org --require 1
-      rawtrace store quorum ./store --mirror https://one.example.org --mirror https://two.example.org --require 2
-
-    The trust list of STORE's authority tells readers, so that they ask for the
-    same. Start STORE's server anew afterwards.
-    """
-    from rawtrace.server import neighbours
-
-    _know(folder, (*witnesses, *mirrors), keys)
-    policy = neighbours.rely_on(folder, witnesses=witnesses, mirrors=mirrors, required=require)
-    names = [one.key.name for one in policy.witnesses]
-    value = {"schema": QUORUM_SCHEMA, "required": require, "of": names, "policy": str(folder / "log" / "policy")}
-    output.emit(value, as_json=as_json, text=f"{require} of these must sign: {', '.join(names)}")
+    done = run(folder, what, owner=owner, owner_name=owner_name, pid=pid)
+    value = {"schema": OFFER_SCHEMA, "offers": list(done.offers), "made": [str(one) for one in done.made]}
+    text = [f"made {one}" for one in done.made] + [f"{folder} offers {', '.join(done.offers)}"]
+    output.emit(value, as_json=as_json, text="\n".join(text))
     output.note(f"next: start the server of {folder} anew")
 
 
-def _stand_for(folder: Path, part: str, url: str, keys: tuple[str, ...], *, as_json: bool) -> None:
-    from rawtrace.server import neighbours
-
-    _know(folder, (url,), keys)
-    key = neighbours.stand_for(folder, part, url)
-    value = {"schema": NEIGHBOUR_SCHEMA, "log": key.name, "log_key": key.text, "as": part}
-    output.emit(value, as_json=as_json, text=f"{part} of {key.name}\nlog key: {key.text}")
-
-
-def _know(folder: Path, urls: tuple[str, ...], keys: tuple[str, ...]) -> None:
-    from rawtrace.server import neighbours
-
-    if keys and len(keys) != len(urls):
-        msg = f"{len(keys)} server keys for {len(urls)} addresses; expected one for each, in the same order"
-        raise UsageError(msg)
-    for url, key in zip(urls, keys, strict=False):
-        neighbours.know_server(folder, url, key)
+for _command in neighbours.COMMANDS:
+    store.add_command(_command)

@@ -87,6 +87,11 @@ def cosigner_name(store: Store, part: str) -> str:
     return f"{store.settings.url.partition('://')[2]}/{part}"
 
 
+def cosigner_key(folder: Path, name: str) -> VerifierKey:
+    """Return what a cosigner's signatures are verified with, from the folder of its key."""
+    return _opened(folder, name).key
+
+
 def _keys(store: Store, part: str) -> _Known:
     return _Known(logs_of(store, part))
 

@@ -97,6 +97,8 @@ def _make_tls(folder: Path, host: str) -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:64] or "rawtrace")])
     now = datetime.now(UTC).replace(microsecond=0)
+    # Two stores of one host bear one name; with the identifiers, TLS libraries tell their certificates apart.
+    known_as = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -108,6 +110,8 @@ def _make_tls(folder: Path, host: str) -> None:
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(known_as, critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known_as), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

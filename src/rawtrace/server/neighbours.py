@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import ssl
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -16,11 +17,13 @@ from urllib.parse import urlsplit
 
 from rawtrace import durable, strictjson
 from rawtrace.errors import InputNotFoundError, NetworkError, StoreError
+from rawtrace.ledger.monitor import Sighting
 from rawtrace.ledger.note import VerifierKey
 from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Group, Policy, PolicyLog, PolicyWitness
-from rawtrace.server.cosigners import LOGS_FILE, MIRROR, WITNESS
+from rawtrace.progress import SILENT, Progress
+from rawtrace.server.cosigners import LOGS_FILE, MIRROR, WITNESS, cosigner_key
 from rawtrace.server.settings import read_settings
-from rawtrace.server.store import LOG_POLICY, NEIGHBOURS, neighbours_of
+from rawtrace.server.store import DATABASE_FILE, LOG_POLICY, NEIGHBOURS, neighbours_of
 from rawtrace.trust import authorityfolder
 from rawtrace.web import Caller, Web, check_address, key_sha256
 
@@ -135,6 +138,53 @@ def rely_on(folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], r
     authorityfolder.set_log_policy(folder / settings.authority, text)
     durable.replace(folder / LOG_POLICY, text.encode())
     return policy
+
+
+def look(folder: Path, *, progress: Progress = SILENT) -> tuple[Sighting, ...]:
+    """Look at a store's own log and at those that it witnesses or mirrors, wherever they are shown.
+
+    Its own is asked for at its address and at its witnesses and mirrors; another's at that one's address and at
+    this store's own witness and mirror, which remember what they were shown.
+
+    Raises
+    ------
+    StoreError, DatabaseError
+    """
+    from rawtrace.database import open_database
+    from rawtrace.ledger import monitor
+
+    settings = read_settings(folder)
+    wanted: list[Policy] = []
+    if settings.log.origin and (folder / LOG_POLICY).exists():
+        wanted.append(Policy.parse(durable.read_bounded(folder / LOG_POLICY, limit=MAX_POLICY)))
+    logs: dict[str, PolicyLog] = {}
+    places: list[PolicyWitness] = []
+    for part in (WITNESS, MIRROR):
+        if (folder / part / LOGS_FILE).exists():
+            known = Policy.parse(durable.read_bounded(folder / part / LOGS_FILE, limit=MAX_POLICY)).logs
+            logs |= {one.key.name: one for one in known}
+            name = f"{settings.url.partition('://')[2]}/{part}"
+            key = cosigner_key(folder / part, name)
+            places.append(PolicyWitness(f"own-{part}", key, f"{settings.url}/{part}"))
+    if logs:
+        wanted.append(Policy(logs=tuple(logs.values()), witnesses=tuple(places), groups=(), quorum=NO_QUORUM))
+    # The server certifies itself, and is asked like any other.
+    own = folder / "tls" / "certificate.pem"
+    pem = durable.read_bounded(own, limit=_MAX_PEM) if own.exists() else b""
+    known_servers = neighbours_of(folder)
+    pem += b"\n" + durable.read_bounded(known_servers, limit=_MAX_PEM) if known_servers is not None else b""
+    found: list[Sighting] = []
+    with tempfile.TemporaryDirectory(prefix="rawtrace-") as place:
+        trusted = Path(place) / "servers.pem"
+        trusted.write_bytes(pem)
+        with (
+            closing(Web(Caller(also=trusted))) as web,
+            open_database(settings.database or folder / DATABASE_FILE) as database,
+        ):
+            database.prepare(monitor.TABLES)
+            for policy in wanted:
+                found += monitor.monitor(database, policy, web=web, progress=progress)
+    return tuple(found)
 
 
 def _asked(folder: Path, url: str, part: str) -> VerifierKey:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -12,10 +11,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rawtrace import durable
 from rawtrace.errors import StoreError
+from rawtrace.server.address import server_key
 from rawtrace.server.app import create_app
 from rawtrace.server.store import Store
 from rawtrace.trust import certificates
 from rawtrace.web import check_address
+
+__all__ = ["serve", "server_key", "tls_context"]
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_CLIENTS_PEM = 1 << 20
@@ -135,14 +137,3 @@ def _with_peer(app: Any, certificate: bytes) -> Any:
         await app(scope, receive, send)
 
     return answer
-
-
-def server_key(folder: Path) -> str:
-    """Return the SHA-256 of the server's public key, hexadecimal: what clients know it by."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
-
-    from rawtrace.web import key_sha256
-
-    pem = durable.read_bounded(folder / "tls" / "certificate.pem", limit=_MAX_CLIENTS_PEM)
-    return key_sha256(x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER))

@@ -14,7 +14,7 @@ from rawtrace import durable
 from rawtrace.errors import StoreError
 
 SETTINGS_FILE = "store.toml"
-_MAX_SETTINGS_BYTES = 1 << 18
+MAX_SETTINGS_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ def read_settings(folder: Path) -> Settings:
     """
     path = folder / SETTINGS_FILE
     try:
-        document = tomllib.loads(durable.read_bounded(path, limit=_MAX_SETTINGS_BYTES).decode())
+        document = tomllib.loads(durable.read_bounded(path, limit=MAX_SETTINGS_BYTES).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         msg = f"{path} is not the TOML that was expected: {error}"
         raise StoreError(msg) from error

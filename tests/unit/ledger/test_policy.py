@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
 
@@ -81,6 +82,8 @@ def test_there_and_back() -> None:
         ("group Y", "group\u00a0Y"),
         ("\n", "\r\n"),
     ],
+    # The keys are new in every run, and names of tests must not be.
+    ids=itertools.count(),
 )
 def test_what_is_not_understood(old: str, new: str) -> None:
     changed = LINES.replace(old, new)

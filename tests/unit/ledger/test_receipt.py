@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -146,6 +147,8 @@ TEXT = RECEIPT.text
         TEXT.replace("index 3\n", "index 3\n" + (base64.b64encode(bytes(32)).decode() + "\n") * 61),
         "\ufeff" + TEXT,
     ],
+    # The keys are new in every run, and names of tests must not be.
+    ids=itertools.count(),
 )
 def test_what_is_no_receipt(text: str) -> None:
     assert text != TEXT

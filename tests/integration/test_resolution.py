@@ -12,12 +12,17 @@ import pytest
 
 from rawtrace.cli.main import run_for_code
 from rawtrace.config import CONFIG_VARIABLE
+from rawtrace.ledger.sequencer import Submission
+from rawtrace.sealing.logrecord import record_of
 from rawtrace.server.run import server_key
 from rawtrace.server.store import Store
+from rawtrace.trust.authorityfolder import open_authority
 from rawtrace.trust.handles.cache import default_cache
 from rawtrace.trust.handles.resolve import Resolver
 from rawtrace.trust.handles.roots import read_roots
 from rawtrace.trust.trustlist import read_list
+from rawtrace.verification.evidence import discover
+from rawtrace.web import key_sha256
 from stores import Running, found, running
 
 PREFIX = "20.500.12345"
@@ -107,3 +112,30 @@ def test_from_a_seal_nobody_knows_to_a_verdict(
     assert command("verify", file)[0] == 0
     assert command("trust", "sites", "remove", "Example root")[0] == 0
     assert read_roots() == ()
+
+
+def test_a_missing_receipt_is_fetched(command: Command, stores: tuple[Running, Running], tmp_path: Path) -> None:
+    _, member = stores
+    instrument = ("--name", "W", "--manufacturer", "M", "--model", "X", "--owner", "https://ror.org/0exampe44")
+    place, file = tmp_path / "instrument", tmp_path / "cells.dat"
+    folder = member.store.authority_folder
+    assert command("instrument", "new", place, *instrument, "--pid", PID, "--authority", folder)[0] == 0
+    vkey = (member.store.folder / "log" / "vkey").read_text().strip()
+    policy = tmp_path / "policy"
+    policy.write_text(f"log {vkey}\nquorum none\n")
+    assert command("authority", "log", folder, "--policy", policy)[0] == 0
+    file.write_bytes(b"counts")
+    assert command("seal", file, "--instrument", place)[0] == 0
+    manifest = discover(file).active
+    assert manifest is not None
+    record, authority = record_of(manifest), open_authority(folder)
+    key = key_sha256(manifest.signature.chain[0])[:16]
+    member.store.log.submit(Submission(kind="seal", issuer=authority.name, key=key, record=record)).result()
+    address = f"{member.url}#sha256={operator_of(member)}&key={server_key(member.store.folder)}"
+    assert command("trust", "add", address)[0] == 0
+    offline = json.loads(command("verify", file, "--json")[1])
+    online = json.loads(command("verify", file, "--online", "--json")[1])
+    assert "receipt-missing" in {one["id"] for one in offline["findings"]}
+    assert "receipt-missing" not in {one["id"] for one in online["findings"]}
+    said = {one["id"]: one["message"] for one in online["findings"]}
+    assert {"receipt-good", "receipt-unwitnessed"} & set(said), said

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from rawtrace.errors import Error, from_os_error
 from rawtrace.progress import SILENT, Progress
-from rawtrace.report import Report
+from rawtrace.report import Finding, Report
 from rawtrace.trust import sources
 from rawtrace.trust.truststore import load_trust
+from rawtrace.verification import receipts
 from rawtrace.verification.policy import DEFAULT, Policy
 from rawtrace.verification.signer import Verifier
 from rawtrace.verification.verify import verify_with
@@ -137,9 +138,19 @@ def check_one(
 ) -> Report | Failure:
     """Check one path of a batch; what cannot be checked is a result, too."""
     try:
-        verifier, more = (verifier, ()) if online is None else online.prepare(path, verifier)
+        more: tuple[Finding, ...] = ()
+        fetched = receipts.NONE
+        if online is not None:
+            verifier, more = online.prepare(path, verifier)
+            fetched = online.receipts(path, verifier)
         return verify_with(
-            verifier, path, policy=request.policy, originals=request.originals, more=more, progress=progress
+            verifier,
+            path,
+            policy=request.policy,
+            originals=request.originals,
+            more=more,
+            fetched=fetched,
+            progress=progress,
         )
     except OSError as error:  # the data went away or changed its permissions while it was being read
         return _failure(path, from_os_error(error, f"reading {path}"))

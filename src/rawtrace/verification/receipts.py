@@ -103,18 +103,26 @@ def read_beside(seal: Path) -> Receipts:
     if not stat.S_ISREG(kind):
         # A pipe would make us wait for whoever writes into it.
         return Receipts(problem=f"{path.name} is not a regular file")
-    from rawtrace.ledger.receipt import MAX_FILE, read_receipts
+    from rawtrace.ledger.receipt import MAX_FILE
 
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE + 1)
-        found: dict[bytes, list[Receipt]] = {}
-        for receipt in read_receipts(data):
-            found.setdefault(_said(receipt), []).append(receipt)
     except OSError as error:
         return Receipts(problem=f"{path.name} cannot be read: {error.strerror}")
+    return read_bytes(data, what=path.name)
+
+
+def read_bytes(data: bytes, *, what: str) -> Receipts:
+    """Read receipts that are at hand; never an error."""
+    from rawtrace.ledger.receipt import read_receipts
+
+    found: dict[bytes, list[Receipt]] = {}
+    try:
+        for receipt in read_receipts(data):
+            found.setdefault(_said(receipt), []).append(receipt)
     except Error as error:
-        return Receipts(problem=f"{path.name} cannot be read as receipts: {error.message}")
+        return Receipts(problem=f"{what} cannot be read as receipts: {error.message}")
     return Receipts({record: tuple(dict.fromkeys(one)) for record, one in found.items()})
 
 

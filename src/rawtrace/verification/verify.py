@@ -69,11 +69,13 @@ def verify_with(
     policy: Policy = DEFAULT,
     originals: Sequence[Path] = (),
     more: Sequence[Finding] = (),
+    fetched: receipts.Receipts = receipts.NONE,
     progress: Progress = SILENT,
 ) -> Report:
     """Check one path with a verifier that was made for many; see ``verify``.
 
-    ``more`` are findings that were made on the way to the verifier.
+    ``more`` are findings that were made on the way to the verifier, ``fetched``
+    receipts that do not lie beside the seal.
     """
     started = time.perf_counter()
     read = Counting(progress)
@@ -83,6 +85,7 @@ def verify_with(
     chain: tuple[ChainLink, ...] = ()
     if evidence.store is not None and evidence.active is not None:
         found = receipts.read_beside(evidence.seal_path) if evidence.seal_path is not None else receipts.NONE
+        found = found.with_more(fetched)
         signer = gather_signer(evidence.active, evidence.store, verifier, found)
         findings += checks.check_envelope(evidence.active, _library_word(evidence), asked=True)
         findings += check_content(evidence, progress=read)

@@ -75,10 +75,20 @@ def find(database: Database, pid: str) -> Entry | None:
     return entry_of(row) if row is not None else None
 
 
-def history(database: Database, pid: str) -> tuple[Change, ...]:
-    """Return every change of an instrument, newest first."""
+def history(database: Database, pid: str, *, before: int | None = None, limit: int = 100) -> tuple[Change, ...]:
+    """Return changes of an instrument, newest first.
+
+    Parameters
+    ----------
+    before : int, optional
+        Only changes that led to an earlier version. There is one change for each version, from 1 on.
+    limit : int
+        At most so many: each holds two records.
+    """
     with database.read() as connection:
-        chosen = sa.select(CHANGES).where(CHANGES.c.pid == pid).order_by(CHANGES.c.version.desc())
+        chosen = sa.select(CHANGES).where(CHANGES.c.pid == pid).order_by(CHANGES.c.version.desc()).limit(limit)
+        if before is not None:
+            chosen = chosen.where(CHANGES.c.version < before)
         rows = connection.execute(chosen).all()
     return tuple(
         Change(
@@ -151,12 +161,16 @@ def put_all(
     """Do what ``put`` does with many records in one transaction; what is wrong with one is returned in its place."""
     results: list[Entry | Exception] = []
     at = store.now().astimezone(UTC)
+    # Looked at before anybody else has to wait for it.
+    checked = [_problem(record, kind) for record in records]
     with store.database.write() as connection:
-        for record in records:
+        for record, problem in zip(records, checked, strict=True):
+            if problem is not None:
+                results.append(problem)
+                continue
             try:
-                instruments.check_record(record, kind)
                 results.append(_put(connection, record, who, version, kind, action, note, at))
-            except (AlreadyExistsError, InputNotFoundError, Problem, IdentityRecordError) as error:
+            except (AlreadyExistsError, InputNotFoundError, Problem) as error:
                 results.append(error)
     try:
         settle(store)
@@ -259,6 +273,14 @@ def _put(
     }
     connection.execute(sa.insert(CHANGES), [change])
     return new
+
+
+def _problem(record: Mapping[str, Any], kind: SignerKind) -> IdentityRecordError | None:
+    try:
+        instruments.check_record(record, kind)
+    except IdentityRecordError as error:
+        return error
+    return None
 
 
 def _check_version(pid: str, there: Entry | None, version: int) -> None:

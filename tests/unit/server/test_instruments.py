@@ -555,3 +555,18 @@ def test_seals_are_counted_by_month_without_gaps(each_store: Store, operator: Te
     assert [(one["month"], one["seals"]) for one in told["months"]] == [
         ("2025-11", 2), ("2025-12", 0), ("2026-01", 0), ("2026-02", 1)
     ]  # fmt: skip
+
+
+def test_a_long_history_comes_in_pages(operator: TestClient) -> None:
+    operator.post("/instruments", json=record())
+    for number in range(6):
+        operator.post(f"{AT}/lifecycle", json={"event": "moved", "place": f"Room {number + 2}"})
+    seen, address = [], f"{AT}/history?limit=3"
+    while address:
+        told = operator.get(address).json()
+        assert len(told["changes"]) <= 3
+        seen += [one["version"] for one in told["changes"]]
+        address = told["next"]
+    assert seen == [7, 6, 5, 4, 3, 2, 1]
+    for bad in ("limit=0", "limit=101", "before=0", "before=x", "before=99999999999"):
+        assert operator.get(f"{AT}/history?{bad}").status_code == 400

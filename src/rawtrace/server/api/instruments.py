@@ -32,6 +32,7 @@ NDJSON = "application/x-ndjson"
 MAX_BULK_BYTES = 8 << 20
 _MAX_LINES = 1_000
 _MAX_LIMIT = 200
+_MAX_CHANGES = 100
 _MAX_TEXT = 300
 _MAX_WORDS = 8
 _FILTERS = ("q", "owner", "type", "status", "place", "manufacturer", "model", "like", "related", "certificate")
@@ -124,18 +125,20 @@ def lifecycle(call: Call) -> Response:
 
 
 def history(call: Call) -> Response:
-    """Return every change of an instrument, newest first."""
+    """Return the changes of an instrument, newest first, a page at a time."""
     pid, part = read_address(call.raw_path)
     if part != "history":
         return show(call)
     entry = _found(call, pid)
-    lines = [
-        views.change(one, call.principal, public=entry.contact_is_public)
-        for one in registry.history(call.store.database, pid)
-    ]
+    before = _number(call, "before", default=None, most=1 << 30)
+    limit = _number(call, "limit", default=50, most=_MAX_CHANGES) or 1
+    changes = registry.history(call.store.database, pid, before=before, limit=limit)
+    lines = [views.change(one, call.principal, public=entry.contact_is_public) for one in changes]
     if call.prefers("application/json", NDJSON) == NDJSON:
         return ndjson_reply(lines)
-    return json_reply({"pid": pid, "changes": lines}, call=call)
+    more = changes and changes[-1].version > 1
+    following = f"{address_of(pid)}/history?before={changes[-1].version}&limit={limit}" if more else None
+    return json_reply({"pid": pid, "changes": lines, "next": following}, call=call)
 
 
 def seals(call: Call) -> Response:
@@ -349,10 +352,7 @@ def _query(call: Call) -> tuple[Query, Any]:
     if asked["status"] and asked["status"] not in set(Status):
         msg = f"status is one of {', '.join(Status)}"
         raise Problem(400, msg)
-    limit = call.query.get("limit", "50")
-    if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= _MAX_LIMIT):
-        msg = f"limit is a number from 1 to {_MAX_LIMIT}"
-        raise Problem(400, msg)
+    limit = _number(call, "limit", default=50, most=_MAX_LIMIT) or 1
     query = Query(
         words=asked["q"],
         owner=_owner(asked["owner"]),
@@ -363,7 +363,7 @@ def _query(call: Call) -> tuple[Query, Any]:
         model=asked["model"],
         like=_pid(asked["like"]),
         related=asked["related"],
-        limit=int(limit),
+        limit=limit,
     )
     # A cursor belongs to what was asked: with another question it would skip without a word.
     mark = hashlib.sha256(repr(sorted(asked.items())).encode()).hexdigest()[:12]
@@ -372,6 +372,16 @@ def _query(call: Call) -> tuple[Query, Any]:
     if cursor:
         query = dataclasses.replace(query, after=_read_cursor(cursor, mark))
     return query, lambda after: _cursor(after, mark)
+
+
+def _number(call: Call, name: str, *, default: int | None, most: int) -> int | None:
+    text = call.query.get(name, "")
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= most):
+        msg = f"{name} is a number from 1 to {most}"
+        raise Problem(400, msg)
+    return int(text)
 
 
 def _by_certificate(call: Call, query: Query, state: str) -> Query:

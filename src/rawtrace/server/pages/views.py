@@ -47,13 +47,15 @@ def instrument(call: Call, data: Any) -> dict[str, Any]:
     store, pid = call.store, data["pid"]
     entry = registry.find(store.database, pid)
     public = entry is not None and entry.contact_is_public
-    changes = [change(one, call.principal, public=public) for one in registry.history(store.database, pid)]
+    changes = [
+        change(one, call.principal, public=public) for one in registry.history(store.database, pid, limit=_HISTORY)
+    ]
     months = sealcounts.per_month(store, pid)
     alike = registry.search(store.database, Query(like=pid, limit=1)).total
     related = data["record"].get("relatedIdentifiers", ())
     return {
-        "changes": [_told(one) for one in changes[:_HISTORY]],
-        "more_changes": max(0, len(changes) - _HISTORY),
+        "changes": [_told(one) for one in changes],
+        "more_changes": max(0, data["version"] - len(changes)),
         "months": months,
         "plot": plot(months),
         "seals": sum(number for _, number in months),

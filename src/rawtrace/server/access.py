@@ -85,6 +85,9 @@ class Route:
         Bytes.
     spools : bool
         The body may be large and goes to a temporary file.
+    counts : bool
+        Whether a call by somebody unknown counts against the limit of requests: not for what costs no more
+        than a file, nor for what witnesses and mirrors do for each checkpoint of a busy log.
     """
 
     method: str
@@ -93,6 +96,7 @@ class Route:
     roles: tuple[Role, ...]
     body_limit: int = 1 << 16
     spools: bool = False
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +138,7 @@ class Access:
             return knock.headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or knock.address
         return knock.address
 
-    def identify(self, knock: Knock) -> Principal:
+    def identify(self, route: Route, knock: Knock) -> Principal:
         """Tell who asks; ``ANYBODY`` for who shows nothing.
 
         Raises
@@ -149,7 +153,7 @@ class Access:
         except Problem:
             self._strangers.take(address)
             raise
-        if not principal.known:
+        if route.counts and not principal.known:
             self._strangers.take(address)
         return principal
 

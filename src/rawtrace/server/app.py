@@ -27,7 +27,7 @@ _EVERYBODY = (Role.PUBLIC,)
 #: The whole interface. A more exact path stands before one that would swallow it.
 ROUTES: tuple[Route, ...] = (
     # --- the server itself
-    Route(method="GET", path="/health", handler="api.health:health", roles=_EVERYBODY),
+    Route(method="GET", path="/health", handler="api.health:health", roles=_EVERYBODY, counts=False),
     Route(method="GET", path="/openapi.yaml", handler="app:openapi", roles=_EVERYBODY),
     # --- who may do what
     Route(method="POST", path="/login", handler="api.access:enter", roles=_EVERYBODY),
@@ -40,7 +40,7 @@ ROUTES: tuple[Route, ...] = (
     Route(method="GET", path="/audit", handler="api.access:audit", roles=(Role.AUDITOR,)),
     # --- pages
     Route(method="GET", path="/", handler="api.home:home", roles=_EVERYBODY),
-    Route(method="GET", path="/static/style.css", handler="api.pages:style", roles=_EVERYBODY),
+    Route(method="GET", path="/static/style.css", handler="api.pages:style", roles=_EVERYBODY, counts=False),
     Route(method="GET", path="/login", handler="api.pages:login", roles=_EVERYBODY),
     Route(method="GET", path="/instruments/new", handler="api.pages:new_instrument", roles=(Role.OPERATOR,)),
     # Forms know GET and POST only.
@@ -80,9 +80,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     # --- log
     Route(method="GET", path="/log", handler="api.log:about", roles=_EVERYBODY),
-    Route(method="GET", path="/log/checkpoint", handler="api.log:checkpoint", roles=_EVERYBODY),
+    Route(method="GET", path="/log/checkpoint", handler="api.log:checkpoint", roles=_EVERYBODY, counts=False),
     # Entries are for some roles only where the store says so; the handler asks.
-    Route(method="GET", path="/log/tile/{path:path}", handler="api.log:tile", roles=_EVERYBODY),
+    Route(method="GET", path="/log/tile/{path:path}", handler="api.log:tile", roles=_EVERYBODY, counts=False),
     Route(method="GET", path="/log/receipts/{claim}", handler="api.log:receipts", roles=_EVERYBODY),
     Route(
         method="POST",
@@ -92,22 +92,30 @@ ROUTES: tuple[Route, ...] = (
         body_limit=8 << 20,
     ),
     # --- witness and mirror of other stores' logs
-    Route(method="GET", path="/witness", handler="api.witness:about", roles=_EVERYBODY),
+    Route(method="GET", path="/witness", handler="api.witness:about", roles=_EVERYBODY, counts=False),
     Route(
         method="POST",
         path="/witness/add-checkpoint",
         handler="api.witness:add_checkpoint",
         roles=_EVERYBODY,
         body_limit=MAX_REQUEST,
+        counts=False,
     ),
-    Route(method="GET", path="/witness/{origin_sha256}/checkpoint", handler="api.witness:checkpoint", roles=_EVERYBODY),
-    Route(method="GET", path="/mirror", handler="api.mirror:about", roles=_EVERYBODY),
+    Route(
+        method="GET",
+        path="/witness/{origin_sha256}/checkpoint",
+        handler="api.witness:checkpoint",
+        roles=_EVERYBODY,
+        counts=False,
+    ),
+    Route(method="GET", path="/mirror", handler="api.mirror:about", roles=_EVERYBODY, counts=False),
     Route(
         method="POST",
         path="/mirror/add-checkpoint",
         handler="api.mirror:add_checkpoint",
         roles=_EVERYBODY,
         body_limit=MAX_REQUEST,
+        counts=False,
     ),
     Route(
         method="POST",
@@ -115,9 +123,22 @@ ROUTES: tuple[Route, ...] = (
         handler="api.mirror:add_entries",
         roles=_EVERYBODY,
         body_limit=MAX_BODY,
+        counts=False,
     ),
-    Route(method="GET", path="/mirror/{origin_sha256}/checkpoint", handler="api.mirror:checkpoint", roles=_EVERYBODY),
-    Route(method="GET", path="/mirror/{origin_sha256}/tile/{path:path}", handler="api.mirror:tile", roles=_EVERYBODY),
+    Route(
+        method="GET",
+        path="/mirror/{origin_sha256}/checkpoint",
+        handler="api.mirror:checkpoint",
+        roles=_EVERYBODY,
+        counts=False,
+    ),
+    Route(
+        method="GET",
+        path="/mirror/{origin_sha256}/tile/{path:path}",
+        handler="api.mirror:tile",
+        roles=_EVERYBODY,
+        counts=False,
+    ),
     # --- time, seals, certification on upload
     Route(method="POST", path="/time", handler="api.time:stamp", roles=_EVERYBODY, body_limit=4_096),
     Route(
@@ -145,8 +166,8 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/statuses", handler="api.status:revoke", roles=(Role.OFFICER,), body_limit=16_384),
     Route(method="POST", path="/ocsp", handler="api.status:ocsp_posted", roles=_EVERYBODY, body_limit=4_096),
     Route(method="GET", path="/ocsp/{request:path}", handler="api.status:ocsp_asked", roles=_EVERYBODY),
-    Route(method="GET", path="/crl", handler="api.status:crl", roles=_EVERYBODY),
-    Route(method="GET", path="/trust-list", handler="api.status:trust_list", roles=_EVERYBODY),
+    Route(method="GET", path="/crl", handler="api.status:crl", roles=_EVERYBODY, counts=False),
+    Route(method="GET", path="/trust-list", handler="api.status:trust_list", roles=_EVERYBODY, counts=False),
     # --- handles
     Route(method="GET", path="/api/handles/{prefix}/{suffix:path}", handler="api.handles:resolve", roles=_EVERYBODY),
     # --- enrolment
@@ -186,9 +207,23 @@ ROUTES: tuple[Route, ...] = (
     Route(method="POST", path="/enrolments/{id}/approve", handler="api.enrolment:approve", roles=(Role.OFFICER,)),
     Route(method="POST", path="/enrolments/{id}/refuse", handler="api.enrolment:refuse", roles=(Role.OFFICER,)),
     # --- federation
-    Route(method="GET", path="/federation/metadata/{name}", handler="api.federation:metadata", roles=_EVERYBODY),
-    Route(method="GET", path="/federation/targets/{name}", handler="api.federation:target", roles=_EVERYBODY),
-    Route(method="GET", path="/federation/targets/lists/{name}", handler="api.federation:listed", roles=_EVERYBODY),
+    Route(
+        method="GET",
+        path="/federation/metadata/{name}",
+        handler="api.federation:metadata",
+        roles=_EVERYBODY,
+        counts=False,
+    ),
+    Route(
+        method="GET", path="/federation/targets/{name}", handler="api.federation:target", roles=_EVERYBODY, counts=False
+    ),
+    Route(
+        method="GET",
+        path="/federation/targets/lists/{name}",
+        handler="api.federation:listed",
+        roles=_EVERYBODY,
+        counts=False,
+    ),
 )
 
 

@@ -144,7 +144,7 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
         )
         principal = ANYBODY
         try:
-            principal = await run_in_threadpool(store.access.identify, knock)
+            principal = await run_in_threadpool(store.access.identify, route, knock)
             if not principal.known and (peer := request.scope.get("rawtrace.peer_certificate")) is not None:
                 principal = await run_in_threadpool(peers.holder_of, store, peer)
             store.access.permit(route, principal)

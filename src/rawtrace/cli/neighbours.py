@@ -62,6 +62,7 @@ def mirror(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> N
 @click.option("--witness", "witnesses", metavar="URL", multiple=True, help="A store that cosigns.")
 @click.option("--mirror", "mirrors", metavar="URL", multiple=True, help="A store that holds a copy.")
 @click.option("--require", type=click.IntRange(1), required=True, help="How many of them all.")
+@click.option("--copies", type=click.IntRange(0), default=0, help="How many mirrors must be among those.")
 @_key_option
 @identities.json_option
 def quorum(
@@ -70,6 +71,7 @@ def quorum(
     witnesses: tuple[str, ...],
     mirrors: tuple[str, ...],
     require: int,
+    copies: int,
     keys: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -78,7 +80,8 @@ def quorum(
     \b
     Examples:
       rawtrace store quorum ./store --witness https://one.example.org --witness https://two.example.org --require 1
-      rawtrace store quorum ./store --mirror https://one.example.org --mirror https://two.example.org --require 2
+      rawtrace store quorum ./store --witness https://one.example.org --mirror https://one.example.org \\
+          --witness https://two.example.org --mirror https://two.example.org --require 2 --copies 1
 
     The trust list of STORE's authority tells readers, so that they ask for the
     same. Start STORE's server anew afterwards.
@@ -87,9 +90,15 @@ def quorum(
 
     known = _know(folder, (*witnesses, *mirrors), keys)
     count = len(witnesses)
-    policy = neighbours.rely_on(folder, witnesses=known[:count], mirrors=known[count:], required=require)
+    policy = neighbours.rely_on(folder, witnesses=known[:count], mirrors=known[count:], required=require, copies=copies)
     names = [one.key.name for one in policy.witnesses]
-    value = {"schema": QUORUM_SCHEMA, "required": require, "of": names, "policy": str(folder / "log" / "policy")}
+    value = {
+        "schema": QUORUM_SCHEMA,
+        "required": require,
+        "copies": copies,
+        "of": names,
+        "policy": str(folder / "log" / "policy"),
+    }
     output.emit(value, as_json=as_json, text=f"{require} of these must sign: {', '.join(names)}")
     output.note(f"next: start the server of {folder} anew")
 

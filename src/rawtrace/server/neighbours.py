@@ -100,7 +100,9 @@ def stand_for(folder: Path, part: str, url: str) -> VerifierKey:
     return key
 
 
-def rely_on(folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], required: int) -> Policy:
+def rely_on(
+    folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], required: int, copies: int = 0
+) -> Policy:
     """Let a store's log count a record only when so many of these stores have signed for it.
 
     Parameters
@@ -109,6 +111,8 @@ def rely_on(folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], r
         Addresses of stores. A witness has seen the log's checkpoint; a mirror holds the entries too.
     required : int
         How many of all of them.
+    copies : int
+        How many mirrors must be among those.
 
     Returns
     -------
@@ -123,16 +127,20 @@ def rely_on(folder: Path, *, witnesses: Sequence[str], mirrors: Sequence[str], r
     if not 1 <= required <= len(named):
         msg = f"{required} of {len(named)} stores cannot be required"
         raise StoreError(msg)
+    if copies > min(required, len(dict.fromkeys(mirrors))):
+        msg = f"{copies} copies cannot be among {required} signatures, of which {len(mirrors)} can be a mirror's"
+        raise StoreError(msg)
     found = tuple(
         PolicyWitness(f"{part}-{number}", _asked(folder, url, part), f"{url.rstrip('/')}/{part}")
         for number, (part, url) in enumerate(named, start=1)
     )
     own = VerifierKey.parse(durable.read_bounded(folder / "log" / "vkey", limit=MAX_POLICY).decode().strip())
+    groups = [Group("enough", required, tuple(one.name for one in found))]
+    if copies:
+        groups.append(Group("copies", copies, tuple(one.name for one in found if one.name.startswith(MIRROR))))
+        groups.append(Group(_GROUP, 2, ("enough", "copies")))
     policy = Policy(
-        logs=(PolicyLog(own, f"{settings.url}/log"),),
-        witnesses=found,
-        groups=(Group(_GROUP, required, tuple(one.name for one in found)),),
-        quorum=_GROUP,
+        logs=(PolicyLog(own, f"{settings.url}/log"),), witnesses=found, groups=tuple(groups), quorum=groups[-1].name
     )
     text = Policy.parse(policy.text).text
     authorityfolder.set_log_policy(folder / settings.authority, text)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -19,10 +15,11 @@ from rawtrace import strictjson
 from rawtrace.errors import Error, IdentityRecordError, LimitError, MalformedError
 from rawtrace.server import instrumentviews as views
 from rawtrace.server import problems, registry, sealcounts
+from rawtrace.server.api.instrumentquery import FILTERS, read_number, read_query
 from rawtrace.server.calls import Call, json_reply, ndjson_reply
 from rawtrace.server.instrumentaddress import ROOT, address_of, read_address
 from rawtrace.server.problems import Problem
-from rawtrace.server.registry import Action, Entry, Query, Status
+from rawtrace.server.registry import Action, Entry, Status
 from rawtrace.server.store import Store
 from rawtrace.trust import identifiers, instruments
 from rawtrace.trust.certificates import SignerKind
@@ -31,24 +28,20 @@ from rawtrace.trust.pidinst import plain
 NDJSON = "application/x-ndjson"
 MAX_BULK_BYTES = 8 << 20
 _MAX_LINES = 1_000
-_MAX_LIMIT = 200
 _MAX_CHANGES = 100
 _MAX_TEXT = 300
-_MAX_WORDS = 8
-_FILTERS = ("q", "owner", "type", "status", "place", "manufacturer", "model", "like", "related", "certificate")
-_STATES = ("good", "ends-soon", "ended", "revoked", "not-yet", "none")
 _TAG = re.compile(r'(?:W/)?"([0-9]{1,9})(?:-[0-9a-f]+)?"')
 
 
 def listing(call: Call) -> Response:
     """Return instruments by name, a page at a time."""
-    query, cursor_of = _query(call)
+    query, cursor_of = read_query(call)
     found = registry.search(call.store.database, query)
     by_pid = views.certificates(call.store)
     items = [views.listed(entry, by_pid.get(entry.pid, ())) for entry in found.items]
     following = None
     if found.next is not None:
-        kept = [(name, call.query[name]) for name in (*_FILTERS, "limit", "format") if call.query.get(name)]
+        kept = [(name, call.query[name]) for name in (*FILTERS, "limit", "format") if call.query.get(name)]
         following = f"{ROOT}?{urlencode([*kept, ('cursor', cursor_of(found.next))])}"
     headers = {"Link": f'<{following}>; rel="next"'} if following else {}
     if call.prefers("application/json", NDJSON) == NDJSON:
@@ -130,8 +123,8 @@ def history(call: Call) -> Response:
     if part != "history":
         return show(call)
     entry = _found(call, pid)
-    before = _number(call, "before", default=None, most=1 << 30)
-    limit = _number(call, "limit", default=50, most=_MAX_CHANGES) or 1
+    before = read_number(call, "before", default=None, most=1 << 30)
+    limit = read_number(call, "limit", default=50, most=_MAX_CHANGES) or 1
     changes = registry.history(call.store.database, pid, before=before, limit=limit)
     lines = [views.change(one, call.principal, public=entry.contact_is_public) for one in changes]
     if call.prefers("application/json", NDJSON) == NDJSON:
@@ -334,97 +327,3 @@ def _after(entry: Entry, event: Mapping[str, str], store: Store) -> dict[str, An
         raise Problem(409, msg)
     record = {**entry.record, "dates": [*dates, {"date": on, "dateType": kind}]}
     return instruments.with_location(record, event["place"]) if event.get("place", "").strip() else record
-
-
-def _query(call: Call) -> tuple[Query, Any]:
-    for name in call.query:
-        if name not in {*_FILTERS, "limit", "cursor", "format"}:
-            msg = f"{name[:40]!r} is not a parameter; expected some of {', '.join((*_FILTERS, 'limit', 'cursor'))}"
-            raise Problem(400, msg)
-    asked = {name: call.query.get(name, "").strip() for name in _FILTERS}
-    for name, text in asked.items():
-        if len(text) > _MAX_TEXT or not text.isprintable():
-            msg = f"{name} is one line of at most {_MAX_TEXT} characters"
-            raise Problem(400, msg)
-    if len(asked["q"].split()) > _MAX_WORDS:
-        msg = f"at most {_MAX_WORDS} words are looked for at once"
-        raise Problem(400, msg)
-    if asked["status"] and asked["status"] not in set(Status):
-        msg = f"status is one of {', '.join(Status)}"
-        raise Problem(400, msg)
-    limit = _number(call, "limit", default=50, most=_MAX_LIMIT) or 1
-    query = Query(
-        words=asked["q"],
-        owner=_owner(asked["owner"]),
-        type=asked["type"],
-        status=asked["status"],
-        place=asked["place"],
-        manufacturer=asked["manufacturer"],
-        model=asked["model"],
-        like=_pid(asked["like"]),
-        related=asked["related"],
-        limit=limit,
-    )
-    # A cursor belongs to what was asked: with another question it would skip without a word.
-    mark = hashlib.sha256(repr(sorted(asked.items())).encode()).hexdigest()[:12]
-    query = _by_certificate(call, query, asked["certificate"])
-    cursor = call.query.get("cursor", "")
-    if cursor:
-        query = dataclasses.replace(query, after=_read_cursor(cursor, mark))
-    return query, lambda after: _cursor(after, mark)
-
-
-def _number(call: Call, name: str, *, default: int | None, most: int) -> int | None:
-    text = call.query.get(name, "")
-    if not text:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= most):
-        msg = f"{name} is a number from 1 to {most}"
-        raise Problem(400, msg)
-    return int(text)
-
-
-def _by_certificate(call: Call, query: Query, state: str) -> Query:
-    if not state:
-        return query
-    if state not in _STATES:
-        msg = f"certificate is one of {', '.join(_STATES)}"
-        raise Problem(400, msg)
-    states = {pid: views.state_of(found) for pid, found in views.certificates(call.store).items()}
-    if state == "none":
-        return dataclasses.replace(query, other_than=frozenset(states))
-    return dataclasses.replace(query, pids=frozenset(pid for pid, one in states.items() if one == state))
-
-
-def _owner(text: str) -> str:
-    try:
-        return identifiers.ror(text) if text else ""
-    except IdentityRecordError:
-        return text
-
-
-def _pid(text: str) -> str:
-    if not text:
-        return ""
-    try:
-        return identifiers.pid(text)[0]
-    except IdentityRecordError as error:
-        raise Problem(400, f"like: {error.message}") from error
-
-
-def _cursor(after: tuple[str, str], mark: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([mark, *after]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, mark: str) -> tuple[str, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        value = strictjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True), what="cursor", max_bytes=4096)
-        found, sorted_by, pid = value
-        good = found == mark and all(isinstance(one, str) and one.isprintable() for one in (sorted_by, pid))
-    except (binascii.Error, ValueError, TypeError, Error):
-        good = False
-    if not good:
-        msg = "this is no place to go on from: the cursor is not one that this question was given"
-        raise Problem(400, msg, hint="ask again without cursor")
-    return sorted_by, pid

@@ -278,19 +278,21 @@ def export(where: str, out: Path, *, token_file: Path | None, as_json: bool) -> 
 
 @log.command()
 @_folder_argument
-@click.argument("source", metavar="DIR|URL")
+@click.argument("source", metavar="[DIR|URL]", required=False)
 @_token_option
 @_json_option
-def restore(folder: Path, source: str, *, token_file: Path | None, as_json: bool) -> None:
+def restore(folder: Path, source: str | None, *, token_file: Path | None, as_json: bool) -> None:
     """Bring entries back that a mirror or an export has, and the log in DIR has not.
 
     \b
     Examples:
       rawtrace log restore ./log ./public
       rawtrace log restore ./log https://mirror.example.org/log --token-file auditor.token
+      rawtrace log restore ./store
 
     For a log whose database was lost, or came back from a backup. The entries
-    must lead to a checkpoint that this log has signed. Records are not public,
+    must lead to a checkpoint that this log has signed. Without DIR or URL, the
+    mirrors of DIR/policy are asked, and the one that holds most counts. Records are not public,
     so those that were lost stay lost; receipts that were given out still hold.
     """
     import contextlib
@@ -300,7 +302,7 @@ def restore(folder: Path, source: str, *, token_file: Path | None, as_json: bool
 
     found = logfolders.find(folder)
     with contextlib.ExitStack() as stack:
-        read = _public(source, token_file, stack)
+        read = _public(source, token_file, stack) if source else logfolders.fullest_mirror(found, stack)
         database = stack.enter_context(open_database(found.database))
         count = run(database, key=found.key(), read=read, progress=output.progress())
     value = {"schema": SCHEMA, "origin": found.origin, "restored": count}
@@ -363,7 +365,7 @@ def witness(folder: Path, *, as_json: bool) -> int:
         if state is None:
             msg = f"there is no log {found.origin} in {folder}"
             raise InputNotFoundError(msg)
-        cosigner = PolicyCosigner(found.policy(), source=store)
+        cosigner = PolicyCosigner(found.policy(), source=store, web=found.web())
         contradiction = ""
         asked: Sequence[Any] = ()
         try:
@@ -397,6 +399,7 @@ def _own(where: str) -> logfolders.LogFolder | None:
 
 
 def _public(where: str, token_file: Path | None, stack: Any) -> Read:
+    from rawtrace.cli import addresses
     from rawtrace.ledger.sources import read_address, read_folder
 
     if not _is_address(where):
@@ -407,8 +410,9 @@ def _public(where: str, token_file: Path | None, stack: Any) -> Read:
     token = ""
     if token_file is not None:
         token = durable.read_bounded(token_file, limit=_MAX_TOKEN_BYTES).decode("utf-8", "replace").strip()
-    web: Web = stack.enter_context(MakeWeb(Caller(token=token)))
-    return read_address(where, web)
+    url, key = addresses.split(where)
+    web: Web = stack.enter_context(MakeWeb(Caller(token=token, server_key_sha256=key)))
+    return read_address(url, web)
 
 
 def _is_address(where: str) -> bool:

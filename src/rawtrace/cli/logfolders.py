@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawtrace import durable, strictjson
-from rawtrace.errors import InputNotFoundError, LedgerError, MalformedError, SealUnreadableError, from_os_error
+from rawtrace.errors import (
+    Error,
+    InputNotFoundError,
+    LedgerError,
+    MalformedError,
+    NetworkError,
+    SealUnreadableError,
+    from_os_error,
+)
 from rawtrace.ledger.note import NoteSigner, VerifierKey
 from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Policy
 from rawtrace.progress import SILENT, Progress
@@ -18,7 +26,9 @@ from rawtrace.trust import keys, staging
 
 if TYPE_CHECKING:
     from rawtrace.database import Database
+    from rawtrace.ledger.derive import Read
     from rawtrace.ledger.sequencer import Log, Submission
+    from rawtrace.web import Web
 
 LOG_FILE, VKEY_FILE, POLICY_FILE, GUARD_FILE, DATABASE_FILE = "log.json", "vkey", "policy", "guard", "log.sqlite"
 STORE_FILE = "store.toml"
@@ -40,12 +50,15 @@ class LogFolder:
         Folder of the key, the verifier key and the policy.
     database : Path or str
     guard : Path
+    servers : Path or None
+        Certificates of servers that are known by their key, beside those that public authorities certify.
     """
 
     origin: str
     keys: Path
     database: Path | str
     guard: Path
+    servers: Path | None = None
 
     def key(self) -> VerifierKey:
         """Return what the log's checkpoints are verified with; needs no private key."""
@@ -65,6 +78,12 @@ class LogFolder:
     def policy(self) -> Policy:
         """Return the log's own policy: itself, and the witnesses that it asks."""
         return Policy.parse(durable.read_bounded(self.keys / POLICY_FILE, limit=MAX_POLICY))
+
+    def web(self) -> Web:
+        """Return what asks the servers that the policy names."""
+        from rawtrace.web import Caller, Web
+
+        return Web(Caller(also=self.servers if self.servers is not None and self.servers.exists() else None))
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Database]:
@@ -89,7 +108,7 @@ class LogFolder:
         with open_database(self.database) as database:
             quorum = None
             if policy is not None and policy.quorum != NO_QUORUM:
-                quorum = PolicyCosigner(policy, source=LogStore(database, self.origin))
+                quorum = PolicyCosigner(policy, source=LogStore(database, self.origin), web=self.web())
             with Log.open(
                 database,
                 origin=self.origin,
@@ -159,9 +178,38 @@ def find(folder: Path) -> LogFolder:
             keys=folder / "log",
             database=settings.database or folder / "store.sqlite",
             guard=folder / "log" / GUARD_FILE,
+            servers=folder / "neighbours.pem",
         )
     msg = f"there is no log in {folder}; expected {LOG_FILE} or {STORE_FILE} there"
     raise InputNotFoundError(msg, hint="make one: rawtrace log init DIR --origin NAME")
+
+
+def fullest_mirror(found: LogFolder, stack: contextlib.ExitStack) -> Read:
+    """Return what reads the mirror that holds most, of those that a log's policy names and that answer.
+
+    Raises
+    ------
+    NetworkError
+        None of them does.
+    """
+    from rawtrace.ledger.checkpoint import open_checkpoint
+    from rawtrace.ledger.sources import CHECKPOINT, read_address
+    from rawtrace.ledger.witness import origin_hash
+
+    web = stack.enter_context(found.web())
+    held: list[tuple[int, Read]] = []
+    said: list[str] = []
+    for one in found.policy().witnesses:
+        if one.url and one.url.rstrip("/").endswith("/mirror"):
+            read = read_address(f"{one.url.rstrip('/')}/{origin_hash(found.origin)}", web)
+            try:
+                held.append((open_checkpoint(read(CHECKPOINT) or b"", [found.key()])[0].size, read))
+            except Error as error:
+                said.append(f"{one.name}: {error.message}")
+    if not held:
+        msg = f"no mirror of the log {found.origin} can be read ({'; '.join(said) or 'its policy names none'})"
+        raise NetworkError(msg, hint="name a copy: a mirror's address for this log, or an exported folder")
+    return max(held, key=lambda one: one[0])[1]
 
 
 def submission_of(path: Path, origin: str) -> Submission:

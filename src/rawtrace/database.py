@@ -84,6 +84,15 @@ class Database:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS)))
                 yield connection
 
+    def settle(self) -> None:
+        """After an erasure: leave nothing of what was there in SQLite's write-ahead log.
+
+        PostgreSQL overwrites dead rows when it vacuums; its own log and its backups are the operator's business.
+        """
+        if self.dialect == "sqlite":
+            with self._in_words(), self._engine.connect() as connection:
+                connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

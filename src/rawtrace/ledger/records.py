@@ -88,6 +88,7 @@ class Records:
             if not erased and connection.execute(sa.select(RECORDS.c.position).where(there)).first() is None:
                 msg = f"there is no record {index} in the log {self.origin}"
                 raise LedgerError(msg)
+        self._store.database.settle()
         return bool(erased)
 
     def erase_older(self, kind: str, before: datetime) -> int:
@@ -95,7 +96,9 @@ class Records:
         limit = stamp(before)
         chosen = sa.and_(RECORDS.c.origin == self.origin, RECORDS.c.kind == kind, RECORDS.c.added < limit)
         with self._store.database.write() as connection:
-            return _erase(connection, chosen)
+            erased = _erase(connection, chosen)
+        self._store.database.settle()
+        return erased
 
 
 def _erase(connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> int:

@@ -44,6 +44,7 @@ _STATUSES: tuple[tuple[type[Error], int], ...] = (
     (errors.LimitError, 413),
     (errors.DiskFullError, 503),
     (errors.DatabaseError, 503),
+    (errors.LogBusyError, 503),
     (errors.NetworkError, 503),
     (errors.KeyUnavailableError, 503),
     (errors.UnwritableError, 503),

@@ -16,6 +16,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rawtrace import durable
 from rawtrace.errors import StoreError
+from rawtrace.ledger.note import VerifierKey
+from rawtrace.ledger.policy import NO_QUORUM, Policy, PolicyLog
 from rawtrace.server.settings import SETTINGS_FILE
 from rawtrace.server.store import log_signer
 from rawtrace.trust import authority as authorities
@@ -87,9 +89,26 @@ def found_store(folder: Path, plan: Plan) -> None:
             keys.create_in_folder(new / part, keys.Algorithm.ED25519)
         signer = log_signer(new / "log", origin)
         durable.write_new(new / "log" / VKEY_FILE, f"{signer.key.text}\n".encode())
+        _name_log(new / "authority", signer.key, f"{url}/log")
         (new / "tls").mkdir(mode=0o700)
         _make_tls(new / "tls", urlsplit(url).hostname or "")
         durable.write_new(new / SETTINGS_FILE, _settings(plan, url, origin).encode(), mode=0o600)
+
+
+def _name_log(authority: Path, key: VerifierKey, url: str) -> None:
+    """Name the log in the authority's trust list, so that readers count its receipts from the first day.
+
+    An authority that came with logs and witnesses of its own keeps what it asks for: whether this log fulfils that is
+    for ``rawtrace store quorum`` to say.
+    """
+    named = authorityfolder.log_policy(authority)
+    if named is None:
+        named = Policy(logs=(), witnesses=(), groups=(), quorum=NO_QUORUM)
+    elif named.quorum != NO_QUORUM or any(one.key.name == key.name for one in named.logs):
+        return
+    logs = (*named.logs, PolicyLog(key, url))
+    text = Policy(logs=logs, witnesses=named.witnesses, groups=named.groups, quorum=named.quorum).text
+    authorityfolder.set_log_policy(authority, text)
 
 
 def _make_tls(folder: Path, host: str) -> None:

@@ -137,6 +137,19 @@ def set_log_policy(folder: Path, text: str, *, now: datetime | None = None) -> P
     return policy
 
 
+def log_policy(folder: Path) -> Policy | None:
+    """Return the logs whose receipts count, and their witnesses; ``None`` where the authority names no log.
+
+    Raises
+    ------
+    MalformedError, ReceiptError
+    """
+    from rawtrace.ledger.policy import Policy
+
+    texts = _log_policies(folder)
+    return Policy.parse(texts[0]) if texts else None
+
+
 def set_url(folder: Path, url: str) -> Authority:
     """Say at which trust store the authority's statuses are published; certificates issued from now on point there.
 

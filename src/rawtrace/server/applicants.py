@@ -16,7 +16,7 @@ from rawtrace.errors import EnrolmentError
 from rawtrace.server import registry
 from rawtrace.server.invitations import APPROVED, CERTIFIED_STATE, ENROLMENTS, OPEN, WAITING, text_of
 from rawtrace.server.store import Store
-from rawtrace.trust import enrolment, register, staging
+from rawtrace.trust import enrolment, instruments, register, staging
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.enrolment import Basis, Grant
 from rawtrace.trust.keys import Protection
@@ -149,7 +149,8 @@ def record_of(store: Store, pid: str, kind: SignerKind) -> Mapping[str, Any] | N
         msg = f"{pid} is registered as {entry.kind}; one PID is one kind of signer, for ever"
         raise EnrolmentError(msg)
     if entry is not None:
-        return entry.record
+        # What is certified goes into every seal, where everybody reads it.
+        return instruments.public_record(entry.record)
     for line in reversed(staging.read_lines(store.authority_folder / register.ISSUED_FILE)):
         if line["pid"] == pid and line["kind"] == kind:
             record: Mapping[str, Any] = line["record"]

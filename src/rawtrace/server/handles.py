@@ -27,10 +27,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from rawtrace import durable
-from rawtrace.errors import InputNotFoundError, KeyUnavailableError, MalformedError, StoreError, UsageError
+from rawtrace.errors import (
+    IdentityRecordError,
+    InputNotFoundError,
+    KeyUnavailableError,
+    MalformedError,
+    StoreError,
+    UsageError,
+)
+from rawtrace.server import registry
 from rawtrace.server.instrumentaddress import address_of
 from rawtrace.server.store import Store
-from rawtrace.trust import certificates, register, staging
+from rawtrace.trust import certificates, instruments, register, staging
 from rawtrace.trust.handles import digest, values
 from rawtrace.trust.handles.names import (
     PREFIX_RECORDS,
@@ -58,6 +66,7 @@ _MAX_CERTIFICATES = 400
 _SIGNED_FOR = timedelta(days=8)
 _RSA_BITS = 3072
 _MAX_KEY_BYTES = 16_384
+_PROXY = "https://hdl.handle.net/"
 _OPERATOR = re.compile(r"[0-9a-f]{64}")
 
 
@@ -77,14 +86,14 @@ def answer_for(store: Store, handle: Handle) -> Answer:
 def handle_values(store: Store, handle: Handle) -> tuple[HandleValue, ...] | None:
     """Return the record of one of the store's instruments; None for a handle that it does not know.
 
-    The one place that knows where instruments come from: the authority's register.
+    What it is comes from the registry, and what was certified from the authority's register.
     """
-    known = _known(store.authority_folder).get(handle.key)
-    if not known:
+    known = _known(store.authority_folder).get(handle.key, ())
+    pid = str(known[-1]["pid"]) if known else f"{_PROXY}{handle.text}"
+    entry = registry.find(store.database, pid)
+    if entry is None and not known:
         return None
-    pid, newest = str(known[-1]["pid"]), known[-1]
-    record = newest.get("record")
-    properties = epic_values(record) if isinstance(record, dict) else ()
+    properties = _properties(entry.record if entry is not None else known[-1].get("record"))
     owner = prefix_record(store.settings.prefix).text
     page = f"{store.settings.url}{address_of(pid)}"
     made = [
@@ -97,6 +106,14 @@ def handle_values(store: Store, handle: Handle) -> tuple[HandleValue, ...] | Non
         *(_certificate_value(index, line) for index, line in enumerate(known[-_MAX_CERTIFICATES:], _FIRST_CERTIFICATE)),
     ]
     return _signed(store, handle, made)
+
+
+def _properties(record: Any) -> tuple[tuple[str, str], ...]:
+    """Return what everybody may see of a record, in the form of ePIC; nothing of one that PIDINST does not cover."""
+    try:
+        return tuple(epic_values(instruments.public_record(record)))
+    except (IdentityRecordError, AttributeError, KeyError, TypeError):
+        return ()
 
 
 def delegate(folder: Path, prefix: str, given: bytes, *, operators: Sequence[str] = ()) -> Path:

@@ -572,3 +572,15 @@ def test_workstation_is_enrolled_as_such(desk: Desk) -> None:
     leaf = leaf_of(desk.enroll(ask(grant(PID, SignerKind.WORKSTATION), key()), code=code))
     assert certificates.signer_kind(leaf) is SignerKind.WORKSTATION
     assert OWNER in leaf.subject.rfc4514_string()
+
+
+def test_contacts_are_not_certified(desk: Desk) -> None:
+    wanted = record(PID)
+    wanted["owners"][0]["ownerContact"] = "manager@facility.example"
+    registry.put(desk.store, wanted, who="a test")
+    invited = desk.operator.post("/enrolments", json={"pid": PID})
+    assert invited.status_code == 201, invited.text
+    code = invited.json()["code"]
+    shown = desk.public.get("/enrolments/record", headers=basic(PID, code))
+    assert shown.status_code == 200, shown.text
+    assert "manager@facility.example" not in shown.text

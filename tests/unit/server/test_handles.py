@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from tests.conftest import make_record
 
 from rawtrace.errors import AlreadyExistsError, MalformedError, UsageError
-from rawtrace.server import handles
+from rawtrace.server import handles, registry
 from rawtrace.server.store import Store
 from rawtrace.trust import authority as authorities
 from rawtrace.trust.certificates import SignerKind
@@ -235,3 +235,21 @@ def test_every_certificate_of_an_instrument_is_told(with_instrument: Store, tmp_
     found = json.loads(said.content)["values"]
     assert [one["index"] for one in found] == [500, 501]
     assert {one["data"]["format"] for one in found} == {"base64"}
+
+
+def test_a_registered_instrument_has_a_handle_before_it_has_a_certificate(store: Store) -> None:
+    registry.put(store, make_record(pid=PID), who="a test")
+    said = ask(client(store), f"{PREFIX}/widefield-1").json()
+    assert said["responseCode"] == 1
+    assert f"{store.settings.url}/instruments/{PREFIX}/widefield-1" in json.dumps(said)
+
+
+def test_contacts_are_told_to_nobody_and_moves_to_everybody(with_instrument: Store) -> None:
+    record = make_record(pid=PID, location="Room 77")
+    record["owners"][0]["ownerContact"] = "manager@facility.example"
+    registry.put(with_instrument, record, who="a test")
+    said = json.dumps(ask(client(with_instrument), f"{PREFIX}/widefield-1").json())
+    assert "manager@facility.example" not in said
+    record["rawtrace"] = {**record.get("rawtrace", {}), "contactPublic": True}
+    registry.put(with_instrument, record, who="a test")
+    assert "manager@facility.example" in json.dumps(ask(client(with_instrument), f"{PREFIX}/widefield-1").json())

@@ -89,10 +89,9 @@ def create(call: Call) -> Response:
         **_device(value.get("device")),
     )
     enrolment.check(call.store, wanted)
-    there = registry.ensure(
-        call.store, wanted.grant.record, who=call.principal.name, kind=wanted.grant.kind, note="for its enrolment"
-    )
-    if dict(there.record) != dict(wanted.grant.record):
+    sent = value.get("record") or wanted.grant.record
+    there = registry.ensure(call.store, sent, who=call.principal.name, kind=wanted.grant.kind, note="for its enrolment")
+    if instruments.public_record(there.record) != dict(wanted.grant.record):
         msg = f"{wanted.grant.pid} is registered with another record than the one that was sent"
         raise Problem(409, msg, hint="change it at /instruments first, or leave the record out")
     made, code = enrolment.invite(call.store, wanted, by=call.principal.name)
@@ -271,8 +270,10 @@ def _grant(call: Call, value: dict[str, Any]) -> rules.Grant:
         msg = "no record is registered for that PID; register the instrument first, or send its record along"
         raise Problem(422, msg)
     instruments.check_record(record, kind)
+    # What is certified goes into every seal, where everybody reads it.
+    shown = instruments.public_record(record)
     return rules.grant_of(
-        pid or instruments.summary(record)["pid"], kind, record, seen_in_token=value.get("hardware", False)
+        pid or instruments.summary(record)["pid"], kind, shown, seen_in_token=value.get("hardware", False)
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from notes import signer, witness
 from rawtrace.ledger.policy import NO_QUORUM
 from rawtrace.trust import authority as authorities
 from rawtrace.trust import authorityfolder
 from rawtrace.trust.truststore import load_trust
-from notes import signer, witness
 from stores import found
 
 

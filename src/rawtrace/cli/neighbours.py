@@ -61,8 +61,10 @@ def mirror(folder: Path, url: str, *, keys: tuple[str, ...], as_json: bool) -> N
 @_folder_argument
 @click.option("--witness", "witnesses", metavar="URL", multiple=True, help="A store that cosigns.")
 @click.option("--mirror", "mirrors", metavar="URL", multiple=True, help="A store that holds a copy.")
-@click.option("--require", type=click.IntRange(1), required=True, help="How many of them all.")
-@click.option("--copies", type=click.IntRange(0), default=0, help="How many mirrors must be among those.")
+@click.option(
+    "--require", type=click.IntRange(1), required=True, help="How many of them all; with --copies, of the witnesses."
+)
+@click.option("--copies", type=click.IntRange(0), default=0, help="How many of the mirrors, beside the witnesses.")
 @_key_option
 @identities.json_option
 def quorum(
@@ -81,7 +83,7 @@ def quorum(
     Examples:
       rawtrace store quorum ./store --witness https://one.example.org --witness https://two.example.org --require 1
       rawtrace store quorum ./store --witness https://one.example.org --mirror https://one.example.org \\
-          --witness https://two.example.org --mirror https://two.example.org --require 2 --copies 1
+          --witness https://two.example.org --mirror https://two.example.org --require 1 --copies 1
 
     The trust list of STORE's authority tells readers, so that they ask for the
     same. Start STORE's server anew afterwards.
@@ -92,14 +94,12 @@ def quorum(
     count = len(witnesses)
     policy = neighbours.rely_on(folder, witnesses=known[:count], mirrors=known[count:], required=require, copies=copies)
     names = [one.key.name for one in policy.witnesses]
-    value = {
-        "schema": QUORUM_SCHEMA,
-        "required": require,
-        "copies": copies,
-        "of": names,
-        "policy": str(folder / "log" / "policy"),
-    }
-    output.emit(value, as_json=as_json, text=f"{require} of these must sign: {', '.join(names)}")
+    place, need = (
+        str(folder / "log" / "policy"),
+        f"{require} witnesses and {copies} mirrors" if copies else f"{require}",
+    )
+    value = {"schema": QUORUM_SCHEMA, "required": require, "copies": copies, "of": names, "policy": place}
+    output.emit(value, as_json=as_json, text=f"{need} of these must sign: {', '.join(names)}")
     output.note(f"next: start the server of {folder} anew")
 
 

@@ -110,9 +110,9 @@ def rely_on(
     witnesses, mirrors : Sequence[str]
         Addresses of stores. A witness has seen the log's checkpoint; a mirror holds the entries too.
     required : int
-        How many of all of them.
+        How many of all of them; of the witnesses alone, where ``copies`` is given.
     copies : int
-        How many mirrors must be among those.
+        How many of the mirrors.
 
     Returns
     -------
@@ -124,21 +124,26 @@ def rely_on(
         msg = "this store has no log"
         raise StoreError(msg)
     named = [(WITNESS, url) for url in dict.fromkeys(witnesses)] + [(MIRROR, url) for url in dict.fromkeys(mirrors)]
-    if not 1 <= required <= len(named):
-        msg = f"{required} of {len(named)} stores cannot be required"
-        raise StoreError(msg)
-    if copies > min(required, len(dict.fromkeys(mirrors))):
-        msg = f"{copies} copies cannot be among {required} signatures, of which {len(mirrors)} can be a mirror's"
+    counted = len(dict.fromkeys(witnesses)) if copies else len(named)
+    if not 1 <= required <= counted or copies > len(dict.fromkeys(mirrors)):
+        msg = f"{required} of {counted} stores{f' and {copies} of {len(mirrors)}' if copies else ''} cannot be required"
         raise StoreError(msg)
     found = tuple(
         PolicyWitness(f"{part}-{number}", _asked(folder, url, part), f"{url.rstrip('/')}/{part}")
         for number, (part, url) in enumerate(named, start=1)
     )
     own = VerifierKey.parse(durable.read_bounded(folder / "log" / "vkey", limit=MAX_POLICY).decode().strip())
-    groups = [Group("enough", required, tuple(one.name for one in found))]
+    groups = [Group(_GROUP, required, tuple(one.name for one in found))]
     if copies:
-        groups.append(Group("copies", copies, tuple(one.name for one in found if one.name.startswith(MIRROR))))
-        groups.append(Group(_GROUP, 2, ("enough", "copies")))
+        names = {
+            part: tuple(one.name for (kind, _), one in zip(named, found, strict=True) if kind == part)
+            for part in (WITNESS, MIRROR)
+        }
+        groups = [
+            Group("seen", required, names[WITNESS]),
+            Group("held", copies, names[MIRROR]),
+            Group(_GROUP, 2, ("seen", "held")),
+        ]
     policy = Policy(
         logs=(PolicyLog(own, f"{settings.url}/log"),), witnesses=found, groups=tuple(groups), quorum=groups[-1].name
     )

@@ -34,6 +34,13 @@ class PeerProtocol(H11Protocol):
         if shown:
             self.app = _with_peer(self.app, shown)
 
+    def shutdown(self) -> None:
+        """Let go at once of a connection that nothing is asked on: its caller may never answer our goodbye."""
+        idle = getattr(self.cycle, "response_complete", True)
+        super().shutdown()
+        if idle and self.transport.get_write_buffer_size() == 0:
+            self.transport.abort()
+
 
 def serve(
     store: Store,

@@ -180,20 +180,21 @@ class Access:
         scheme, _, credential = knock.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return tokens.holder_of(self._database, credential.strip())
-        principal = sessions.holder_of(self._database, knock.cookies) if knock.cookies else ANYBODY
-        if principal.session and knock.method not in _SAFE and not self._from_here(knock):
+        secure = self._settings.url.startswith("https:")
+        principal = sessions.holder_of(self._database, knock.cookies, secure=secure) if knock.cookies else ANYBODY
+        if principal.session and knock.method not in _SAFE and not self.from_here(knock.headers):
             msg = "the form was not sent from a page of this store"
             raise Problem(403, msg, hint="open the page again and send the form from there")
         return principal
 
-    def _from_here(self, knock: Knock) -> bool:
-        origin = knock.headers.get("origin", "")
+    def from_here(self, headers: Mapping[str, str]) -> bool:
+        """Whether the ``Origin`` of a request says that a page of this store has sent it."""
         try:
-            asked = urlsplit(origin)
+            asked = urlsplit(headers.get("origin", ""))
         except ValueError:
             return False
         own = urlsplit(self._settings.url)
         return (asked.scheme, asked.netloc) == (own.scheme, own.netloc) or (
             # By whatever name the browser reached this server, the page came from the same one.
-            asked.scheme in {"http", "https"} and asked.netloc != "" and asked.netloc == knock.headers.get("host", "")
+            asked.scheme in {"https", own.scheme} and asked.netloc != "" and asked.netloc == headers.get("host", "")
         )

@@ -102,7 +102,8 @@ def invite(store: Store, wanted: Wanted, *, by: str) -> tuple[dict[str, Any], st
         "digest": "" if device else enrolment.code_digest(code, salt),
         "device_maker": wanted.device_maker.lower(),
         "device_serial": wanted.device_serial,
-        "approval": wanted.approval,
+        # An operator may ask for an officer, but not do without one where the store's settings ask.
+        "approval": wanted.approval or store.settings.enrolment.approval,
         "state": OPEN,
         "made": text_of(now),
         "made_by": by,

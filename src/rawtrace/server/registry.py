@@ -213,8 +213,8 @@ def settle(store: Store) -> None:
         # Submitting the same record again gives the same place, so an interruption here does no harm.
         futures = [store.log.submit(one) for one in submissions]
         places = [
-            {"of_pid": row.pid, "of_version": row.version, "place": future.result().index}
-            for row, future in zip(rows, futures, strict=True)
+            {"of_pid": row.pid, "of_version": row.version, "place": accepted.index}
+            for row, accepted in zip(rows, store.acknowledged(futures), strict=True)
         ]
         with store.database.write() as connection:
             chosen = (CHANGES.c.pid == sa.bindparam("of_pid")) & (CHANGES.c.version == sa.bindparam("of_version"))

@@ -49,9 +49,15 @@ def begin(database: Database, *, name: str, roles: frozenset[Role], token: str =
     return secret
 
 
-def holder_of(database: Database, cookies: Mapping[str, str]) -> Principal:
-    """Return whose session a browser's cookies name; ``ANYBODY`` where none is good."""
-    secret = cookies.get(_SECURE) or cookies.get(_PLAIN) or ""
+def holder_of(database: Database, cookies: Mapping[str, str], *, secure: bool) -> Principal:
+    """Return whose session a browser's cookies name; ``ANYBODY`` where none is good.
+
+    Parameters
+    ----------
+    secure : bool
+        The store is at an https address. Then only the cookie counts that no neighbouring site can set.
+    """
+    secret = cookies.get(_SECURE if secure else _PLAIN) or ""
     if not secret:
         return ANYBODY
     with database.read() as connection:

@@ -1,9 +1,10 @@
 """What a store says of certificates, firmware, products and features: revoking, and writing that into the log.
 
-The order, under the lock of the authority's folder: the status is written down and the
-trust list signed with it; then the log takes it up; then the list is signed once more,
-with its place in the log. Whatever breaks off in between, the status holds, and the next
-call of ``log_statuses`` makes up for the rest.
+The order: under the lock of the authority's folder the status is written down and the
+trust list signed with it; then the log takes it up, for which nobody else has to wait;
+then, under the lock, the list is signed once more, with its place in the log. Whatever
+breaks off in between, the status holds, and the next call of ``log_statuses`` makes up
+for the rest.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ def revoke(store: Store, asked: object) -> tuple[StatusRecord, ...]:
     now = store.now()
     with store.issuing:
         authority.revoke(store.authority_folder, now=now, **wanted)
-        log_statuses(store)
+    log_statuses(store)
+    with store.issuing:
         named = _subject_of(wanted, store)
         return tuple(record for record in register.statuses(store.authority_folder) if record.subject in named)
 
 
 def log_statuses(store: Store) -> int:
-    """Put every status that has no place in the store's log yet into it; call it under ``store.issuing`` only.
+    """Put every status that has no place in the store's log yet into it; call it without ``store.issuing``.
 
     A log that cannot take them now is told to the operator and is no error: the statuses hold.
 
@@ -82,7 +84,8 @@ def log_statuses(store: Store) -> int:
     except Error as error:
         _log.warning("a status could not be logged and will be with the next one: %s", error)
     if places:
-        revocation.note_logged(folder, places, now=store.now())
+        with store.issuing:
+            revocation.note_logged(folder, places, now=store.now())
     return len(places)
 
 

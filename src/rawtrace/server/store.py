@@ -15,7 +15,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -24,13 +27,13 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace import durable
 from rawtrace.database import Database, open_database
-from rawtrace.errors import InputNotFoundError, ReceiptError, StoreError
+from rawtrace.errors import InputNotFoundError, NetworkError, ReceiptError, StoreError
 from rawtrace.ledger import entry
 from rawtrace.ledger.cosigning import PolicyCosigner
 from rawtrace.ledger.logstore import LogStore
 from rawtrace.ledger.note import NoteSigner
 from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Policy
-from rawtrace.ledger.sequencer import Log, Submission
+from rawtrace.ledger.sequencer import Accepted, Log, Submission
 from rawtrace.server.access import Access
 from rawtrace.server.attempts import Attempts
 from rawtrace.server.logdesk import LogDesk
@@ -44,6 +47,8 @@ from rawtrace.web import Caller, Web
 if TYPE_CHECKING:
     from rawtrace.trust.timeauthority import TimeAuthority
 
+#: How long a record of the store's own waits for the log's quorum, seconds; after that it is the next try's business.
+RECORD_WAIT_S = 20.0
 DATABASE_FILE = "store.sqlite"
 LOG_POLICY = "log/policy"
 NEIGHBOURS = "neighbours.pem"
@@ -190,10 +195,31 @@ class Store:
             JSON; ``kind`` and ``v`` are added.
         issuer, key : str
             Who answers for it: the authority's name, and the key id of what signed it.
+
+        Raises
+        ------
+        NetworkError
+            The log's quorum is out of reach. The record may have its place already; submitted again it keeps it.
+        LedgerError
         """
         record = entry.canonical({**content, "kind": kind, "v": 1})
-        accepted = self.log.submit(Submission(kind=kind, issuer=issuer, key=key, record=record)).result()
-        return accepted.index
+        future = self.log.submit(Submission(kind=kind, issuer=issuer, key=key, record=record))
+        return self.acknowledged([future])[0].index
+
+    def acknowledged(self, futures: Sequence[Future[Accepted]]) -> list[Accepted]:
+        """Wait for what was handed to the log, for a bounded time.
+
+        Raises
+        ------
+        NetworkError, LedgerError
+            As for ``record``.
+        """
+        end = time.monotonic() + RECORD_WAIT_S
+        try:
+            return [future.result(max(0.0, end - time.monotonic())) for future in futures]
+        except FutureTimeoutError as error:
+            msg = "the log has not acknowledged the record yet: its quorum is out of reach"
+            raise NetworkError(msg, hint="try again: the record keeps its place") from error
 
     def close(self) -> None:
         """Close log and database."""

@@ -103,7 +103,8 @@ def read_scope(value: object, place: str) -> Scope:
     TrustListError
     """
     kinds = {kind.value for kind in ScopeKind}
-    if not isinstance(value, dict) or value.get("kind") not in kinds or not set(value) <= set(_SCOPE_KEYS):
+    known = isinstance(value, dict) and isinstance(value.get("kind"), str) and value["kind"] in kinds
+    if not isinstance(value, dict) or not known or not set(value) <= set(_SCOPE_KEYS):
         msg = f"{place} has a scope that is not understood; expected one of {', '.join(sorted(kinds))}"
         raise TrustListError(msg)
     texts = {name: value.get(key, "") for key, name in _SCOPE_KEYS.items()}

@@ -42,8 +42,12 @@ NOT_ASKED = {"/login/start", "/login/callback"}
 #: Bodies that schemathesis sends as the bytes that they are.
 schemathesis.serializer.alias(
     [
-        "application/c2pa", "application/pkcs10", "application/timestamp-query", "application/x-ndjson",
+        "application/c2pa",
+        "application/pkcs10",
+        "application/timestamp-query",
+        "application/x-ndjson",
         "application/vnd.datacite.datacite+xml",
+        "application/ocsp-request",
     ],
     "application/octet-stream",
 )

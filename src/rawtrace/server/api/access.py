@@ -16,6 +16,10 @@ _PAGE = 100
 
 def enter(call: Call) -> Response:
     """Begin a session with a token, from the form of the login page."""
+    if "origin" in call.headers and not call.store.access.from_here(call.headers):
+        # Who is logged in by somebody else's page works in somebody else's name.
+        msg = "the form was not sent from a page of this store"
+        raise Problem(403, msg, hint="open /login and log in there")
     holder = tokens.holder_of(call.store.database, call.form().get("token", "").strip())
     if holder.may(Role.INSTRUMENT):
         msg = "an instrument's token is for its agent, not for a browser"

@@ -29,7 +29,7 @@ OTHER_EXIT_CODES = {
     1: "could not do it: unreadable, no permission, full disk",
     2: "wrong usage",
     3: "no such input",
-    20: "reserved: done, and there is something to look at",
+    20: "done, and there is something to look at: `log audit`, `log verify`, `log witness`, `store monitor`",
     21: "reserved: looked, and found nothing",
     command_line.EXIT_BUG: "a bug in rawtrace",
     command_line.EXIT_INTERRUPTED: "interrupted",

@@ -279,11 +279,12 @@ def from_os_error(error: OSError, doing: str) -> Error:
 
 
 def all_errors() -> tuple[type[Error], ...]:
-    """Return every error class, base first, sorted by code: the reference page is made from it."""
+    """Return every class that has a code of its own, sorted by code: the reference page is made from it."""
     found: set[type[Error]] = set()
     pending: list[type[Error]] = [Error]
     while pending:
         kind = pending.pop()
-        found.add(kind)
+        if "code" in vars(kind):
+            found.add(kind)
         pending.extend(kind.__subclasses__())
     return tuple(sorted(found, key=lambda kind: kind.code))

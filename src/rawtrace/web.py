@@ -154,6 +154,13 @@ class Web:
             msg = f"{url} is not an address"
             raise UsageError(msg) from error
         except (httpx2.HTTPError, ssl.SSLError, OSError) as error:
+            if _uncertified(error):
+                msg = f"the server at {url} has a certificate that no authority known here has signed"
+                hint = (
+                    "a store that certifies itself is known by the digest of its key:"
+                    " take it from its operator (rawtrace store address) and name it with the address or --server-key"
+                )
+                raise NetworkError(msg, hint=hint) from error
             msg = f"{url} does not answer: {_reason(error)}"
             raise NetworkError(msg) from error
 
@@ -236,6 +243,12 @@ def _context(caller: Caller) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.load_cert_chain(*(str(path) for path in caller.certificate))
     return context
+
+
+def _uncertified(error: Exception) -> bool:
+    """Whether a server was refused because nobody known vouches for its certificate."""
+    reasons = ("self-signed certificate", "self signed certificate", "unable to get local issuer", "unable to verify")
+    return "CERTIFICATE_VERIFY_FAILED" in str(error) and any(reason in str(error) for reason in reasons)
 
 
 def _reason(error: Exception) -> str:

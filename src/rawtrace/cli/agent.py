@@ -218,7 +218,8 @@ def status(root: Path | None, state: Path | None, as_json: bool) -> None:
 @click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
 @_settings_option
 @click.option("--user", metavar="NAME", default="rawtrace", show_default=True, help="The agent's own account.")
-def unit(root: Path, instrument: Path, settings_file: Path | None, user: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def unit(root: Path, instrument: Path, settings_file: Path | None, user: str, *, as_json: bool) -> None:
     """Print a systemd unit that runs the agent under an account of its own and lets it do nothing else.
 
     \b
@@ -234,7 +235,8 @@ def unit(root: Path, instrument: Path, settings_file: Path | None, user: str) ->
     text = unit_text(
         watch=root, instrument=instrument, program=program, user=user, online=online, settings=settings_file
     )
-    output.line(text.rstrip("\n"))
+    value = {"schema": "urn:rawtrace:schema:agent-unit:1", "file": "rawtrace-agent.service", "unit": text}
+    output.emit(value, as_json=as_json, text=text.rstrip("\n"))
 
 
 class _Stop:

@@ -92,6 +92,7 @@ def new(
     ]
     output.emit(_value(made, [], {}), as_json=as_json, text="\n".join(text))
     output.note(f"note: move {folder / 'root'} to a medium that you lock away; nothing else here needs it")
+    output.note(f"next: rawtrace instrument new DIR --name NAME … --authority {folder}")
 
 
 @authority.command()
@@ -159,9 +160,9 @@ def revoke(
       rawtrace authority revoke ./authority --pid PID --reason cessationOfOperation
       rawtrace authority revoke ./authority --pid PID --reason keyCompromise --compromised-from 2026-01-31T08:00Z
       rawtrace authority revoke ./authority --serial 3051ad88 --reason superseded
-      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --feature multiple-exposure
+      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --feature multiple-exposure \\
           --reason privilegeWithdrawn --compromised-from 2026-01-31
-      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --firmware-from 1.0
+      rawtrace authority revoke ./authority --product "Example Optics" "Model 3" --firmware-from 1.0 \\
           --firmware-to 1.4.2 --reason keyCompromise --doubt-from log.example.org:51200
 
     keyCompromise without a start puts every seal of that key in doubt, and so does any other reason for a product,

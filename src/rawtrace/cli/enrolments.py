@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -160,6 +161,8 @@ def invite_and_show(url: str, options: dict[str, Any]) -> None:
     output.emit({"schema": SCHEMA, **made}, as_json=options["as_json"], text="\n".join(lines))
     if "code" in made:
         output.note("note: the code is shown once")
+    asked = shlex.quote(url)
+    output.note(f"next, on the {kind.value}: rawtrace {kind.value} new DIR --authority {asked} --pid {made['pid']}")
 
 
 def _device(maker: str, serial: str) -> dict[str, str]:

@@ -236,8 +236,11 @@ def emit(found: Identity, *, as_json: bool, done: str = "") -> None:
     output.emit(value, as_json=as_json, text="\n".join([done, *lines] if done else lines))
     for remark in _remarks(found):
         output.note(f"note: {remark}")
+    if done.startswith("made ") and found.role in _NEXT:
+        output.note(f"next: rawtrace seal FILE {_NEXT[found.role]} {found.folder}")
 
 
+_NEXT = {SignerKind.INSTRUMENT: "--instrument", SignerKind.WORKSTATION: "--workstation"}
 #: What a record needs, where the options make it.
 _NEEDED = {
     SignerKind.INSTRUMENT: ("name", "manufacturer", "model", "owner"),

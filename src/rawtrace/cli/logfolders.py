@@ -77,7 +77,11 @@ class LogFolder:
 
     def policy(self) -> Policy:
         """Return the log's own policy: itself, and the witnesses that it asks."""
-        return Policy.parse(durable.read_bounded(self.keys / POLICY_FILE, limit=MAX_POLICY))
+        path = self.keys / POLICY_FILE
+        if not path.exists():
+            msg = f"the log {self.origin} asks no witness; expected their policy in {path}"
+            raise InputNotFoundError(msg, hint="of a trust store: rawtrace store quorum names witnesses and mirrors")
+        return Policy.parse(durable.read_bounded(path, limit=MAX_POLICY))
 
     def web(self) -> Web:
         """Return what asks the servers that the policy names."""

@@ -30,17 +30,16 @@ COMMANDS: dict[str, _Entry] = {
     "verify": _Entry("rawtrace.cli.verify:verify", "check files against their seals"),
     "show": _Entry("rawtrace.cli.show:show", "print what a seal says, unchecked"),
     "harvest": _Entry("rawtrace.cli.harvest:harvest", "print the metadata a file carries"),
-    "demo": _Entry("rawtrace.cli.demo:demo", "a simulated microscope, an editor and five attacks"),
-    "instrument": _Entry("rawtrace.cli.instrument:instrument", "identities of instruments"),
-    "workstation": _Entry("rawtrace.cli.workstation:workstation", "identities that sign derived data"),
+    "demo": _Entry("rawtrace.cli.demo:demo", "play a microscope, an editor and five attacks"),
+    "instrument": _Entry("rawtrace.cli.instrument:instrument", "give instruments an identity"),
+    "workstation": _Entry("rawtrace.cli.workstation:workstation", "give an identity to whoever signs derived data"),
     "authority": _Entry("rawtrace.cli.authority:authority", "issue and revoke certificates"),
-    "trust": _Entry("rawtrace.cli.trust:trust", "the trust lists that verify goes by"),
+    "trust": _Entry("rawtrace.cli.trust:trust", "choose whom verify relies on"),
     "federation": _Entry("rawtrace.cli.federation:federation", "publish whom members of a federation rely on"),
     "agent": _Entry("rawtrace.cli.agent:agent", "seal what an instrument writes, by itself"),
     "log": _Entry("rawtrace.cli.log:log", "keep and check logs that nobody can rewrite unseen"),
-    "store": _Entry("rawtrace.cli.store:store", "make a trust store, and let people in"),
-    "prefix": _Entry("rawtrace.cli.prefix:prefix", "let a store answer for handles"),
-    "serve": _Entry("rawtrace.cli.serve:serve", "a trust store's server"),
+    "store": _Entry("rawtrace.cli.store:store", "make a trust store, let people in, join others"),
+    "serve": _Entry("rawtrace.cli.serve:serve", "serve a trust store"),
 }
 
 
@@ -83,10 +82,12 @@ def main(ctx: click.Context) -> None:
     Examples:
       rawtrace demo
       rawtrace verify plate.ome.tiff
+      rawtrace verify -r submission/ --report submission.html
       rawtrace seal figure.png --workstation ~/workstation --parent plate.ome.tiff
 
     Exit codes: 0 verified, 10 no seal, 11 inconclusive, 12 altered, 13 rejected;
-    1 could not do it, 2 wrong usage, 3 no such input, 130 interrupted.
+    1 could not do it, 2 wrong usage, 3 no such input, 20 done and there is
+    something to look at, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         output.line(ctx.get_help())

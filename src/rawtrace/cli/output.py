@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Iterator
 from typing import IO, Any
 
 from rawtrace.progress import SILENT, Progress
@@ -91,6 +94,19 @@ def is_terminal() -> bool:
 def progress(*, quiet: bool = False) -> Progress:
     """Return an observer that draws on stderr once a task has lasted a second; silent off a terminal."""
     return SILENT if quiet or not sys.stderr.isatty() else _Bar(sys.stderr)
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say on a terminal what is waited for, once it has lasted a second and nobody can count it."""
+    timer = threading.Timer(1.0, note, [f"{_one_line(what)} …"])
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class _Bar:

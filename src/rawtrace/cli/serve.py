@@ -11,6 +11,7 @@ from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import InputNotFoundError, UsageError
 
+SCHEMA = "urn:rawtrace:schema:serving:1"
 _LOCAL_NAME = "Local trust store"
 
 
@@ -21,7 +22,10 @@ _LOCAL_NAME = "Local trust store"
 @click.option("--port", type=click.IntRange(0, 65535), help="Port, in place of the one in store.toml; 0 for any.")
 @click.option("--background", is_flag=True, help="Return when it serves; it goes on by itself, until --stop.")
 @click.option("--stop", is_flag=True, help="End the server of STORE, and wait until it has ended.")
-def serve(folder: Path, *, local: bool, host: str | None, port: int | None, background: bool, stop: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document when it serves, or has ended.")
+def serve(
+    folder: Path, *, local: bool, host: str | None, port: int | None, background: bool, stop: bool, as_json: bool
+) -> None:
     """Serve a trust store until interrupted.
 
     \b
@@ -46,7 +50,9 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None, back
     from rawtrace.server.tokens import make_token
 
     if stop:
-        output.line("ended" if processes.end(folder) else f"no server of {folder} runs")
+        ended = processes.end(folder)
+        text = "ended" if ended else f"no server of {folder} runs"
+        output.emit({"schema": SCHEMA, "store": str(folder), "ended": ended}, as_json=as_json, text=text)
         return
     fresh = local and not (folder / SETTINGS_FILE).exists()
     if fresh:
@@ -62,7 +68,8 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None, back
         raise UsageError(msg)
     if background:
         words = [f"--host={host}"] if host else []
-        output.line(processes.begin(folder, words if port is None else [*words, f"--port={port}"]))
+        address = processes.begin(folder, words if port is None else [*words, f"--port={port}"])
+        _tell(folder, address, as_json=as_json)
         return
     with processes.alone(folder), Store.open(folder) as store:
         if fresh:
@@ -74,10 +81,14 @@ def serve(folder: Path, *, local: bool, host: str | None, port: int | None, back
             port=store.settings.listen.port if port is None else port,
         )
         store.settings = dataclasses.replace(store.settings, listen=listen)
-        run(store, ready=_tell)
+
+        def ready(address: str) -> None:
+            _tell(folder, address, as_json=as_json)
+            output.note(f"serving; log in with a token at {address}/login; stop with Ctrl+C")
+
+        run(store, ready=ready)
 
 
-def _tell(address: str) -> None:
-    output.line(address)
+def _tell(folder: Path, address: str, *, as_json: bool) -> None:
+    output.emit({"schema": SCHEMA, "store": str(folder), "address": address}, as_json=as_json, text=address)
     output.flush()
-    output.note("serving; stop with Ctrl+C")

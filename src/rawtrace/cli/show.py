@@ -60,14 +60,28 @@ def _item(data: Any, depth: int) -> list[str]:
     return [f"{'  ' if number else '- '}{line}" for number, line in enumerate(_outline(data, depth))]
 
 
+def _record(value: Any) -> Any:
+    """Return what an instrument's record says; a seal holds it as the text that was certified."""
+    from rawtrace import strictjson
+    from rawtrace.errors import Error
+
+    if not isinstance(value, str):
+        return value
+    try:
+        return strictjson.loads(value, what="the record", max_bytes=len(value))
+    except Error:
+        return value
+
+
 def _outline(data: Any, depth: int = 0) -> list[str]:
     if depth > 8:
         return ["..."]
     if isinstance(data, dict):
         lines = []
         for key, value in data.items():
-            if isinstance(value, (dict, list)) and value:
-                lines += [f"{key}:", *(f"  {line}" for line in _outline(value, depth + 1))]
+            inner = _record(value) if key == "record" else value
+            if isinstance(inner, (dict, list)) and inner:
+                lines += [f"{key}:", *(f"  {line}" for line in _outline(inner, depth + 1))]
             else:
                 lines.append(f"{key}: {value}")
         return lines

@@ -16,7 +16,7 @@ from rawtrace.errors import UsageError
 from rawtrace.trust import sources as places
 from rawtrace.trust import truststore
 from rawtrace.trust.anchors import Purpose, TrustList
-from rawtrace.trust.sources import Fetch
+from rawtrace.trust.sources import Carried, Fetch
 from rawtrace.trust.truststore import Change, Entry, Outcome
 
 SCHEMA = "urn:rawtrace:schema:trust:1"
@@ -161,7 +161,8 @@ def update(*, bundle: Path | None, accept_older: int | None, as_json: bool) -> i
         return federations.update_from(bundle, older=accept_older, as_json=as_json)
     online = any(entry.carried and places.address_of(entry.carried.origin) for entry in truststore.listed())
     changes = truststore.update(fetch=_fetcher() if online else None)
-    joined = federations.update()
+    with output.waiting("waiting for the federations' servers"):
+        joined = federations.update()
     value = _changes_json(changes) | federations.changes_json(joined)
     lines = [_changes_text(changes)] if changes or not joined else []
     output.emit(value, as_json=as_json, text="\n".join([*lines, *federations.changes_text(joined)]))
@@ -212,7 +213,13 @@ def remove(name: str, *, as_json: bool) -> None:
 def _fetcher() -> Fetch:
     from rawtrace.trust import online
 
-    return online.fetcher()
+    ask = online.fetcher()
+
+    def fetch(address: str) -> tuple[Carried, ...]:
+        with output.waiting(f"waiting for {address.partition('#')[0]}"):
+            return ask(address)
+
+    return fetch
 
 
 def _changes_json(changes: tuple[Change, ...]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,8 +94,16 @@ def begin(folder: Path, arguments: Sequence[str]) -> str:
     with path.open("rb") as log:
         log.seek(before)
         tail = log.read(_MAX_TAIL).decode("utf-8", "replace").strip()
-    msg = f"the server of {folder} did not start: {' '.join(tail.split()) or 'it says nothing'}"
-    raise StoreError(msg)
+    said_last, hint = _last_words(tail)
+    msg = f"the server of {folder} did not start: {said_last or 'it says nothing'}"
+    raise StoreError(msg, hint=hint or f"look into {path}")
+
+
+def _last_words(tail: str) -> tuple[str, str]:
+    """Return sentence and hint of the error that a server ended with."""
+    errors = re.findall(r"^rawtrace: error(?:\[\w+\])?: (.*)$", tail, re.MULTILINE)
+    hints = re.findall(r"^rawtrace: hint: (.*)$", tail, re.MULTILINE)
+    return (errors[-1] if errors else " ".join(tail.split())), (hints[-1] if errors and hints else "")
 
 
 def end(folder: Path) -> bool:

@@ -71,7 +71,10 @@ def open_authority(folder: Path) -> Authority:
     path = folder / "authority.json"
     if not path.is_file():
         msg = f"{folder} is not the folder of an authority: it has no authority.json"
-        raise InputNotFoundError(msg, hint="make one: rawtrace authority new DIR --name NAME")
+        inside = folder / "authority"
+        there = (inside / "authority.json").is_file()
+        hint = f"name {inside}" if there else "make one: rawtrace authority new DIR --name NAME"
+        raise InputNotFoundError(msg, hint=hint)
     record = strictjson.loads(
         durable.read_bounded(path, limit=_MAX_RECORD_BYTES), what=f"{path}", max_bytes=_MAX_RECORD_BYTES
     )

@@ -23,6 +23,7 @@ BUNDLE_SCHEMA = "urn:rawtrace:schema:trust-bundle:1"
 #: With federations beside the lists: a reader that passed these over would come to another verdict.
 FEDERATED_BUNDLE_SCHEMA = "urn:rawtrace:schema:trust-bundle:2"
 AUTHORITY_LIST = "trust-list.jws"
+_IN_A_STORE = Path("authority") / AUTHORITY_LIST
 MAX_BUNDLE_BYTES = 4 * MAX_SIGNED_BYTES
 MAX_LISTS = 1000
 
@@ -59,9 +60,7 @@ class Carried:
 Fetch = Callable[[str], "tuple[Carried, ...]"]
 
 
-def gather(
-    source: Path | str, *, require_signature: bool = False, fetch: Fetch | None = None
-) -> tuple[Carried, ...]:
+def gather(source: Path | str, *, require_signature: bool = False, fetch: Fetch | None = None) -> tuple[Carried, ...]:
     """Read every list that a source holds.
 
     Parameters
@@ -86,6 +85,8 @@ def gather(
     path = local_path(source)
     if not path.is_dir():
         return _read_file(path, require_signature=require_signature)
+    if (path / _IN_A_STORE).is_file():
+        path = path / "authority"
     authority = path / AUTHORITY_LIST
     if authority.exists():
         return _read_file(authority, require_signature=True)

@@ -169,8 +169,9 @@ def test_another_key_gets_no_byte_of_the_request_fail(folder: Path) -> None:
 
 def test_a_server_that_certifies_itself_is_not_known_fail(folder: Path) -> None:
     with answering(lambda request: send(request, b"here"), folder) as (url, asked), Web() as web:
-        with pytest.raises(NetworkError):
+        with pytest.raises(NetworkError, match="no authority known here") as caught:
             web.get(url)
+        assert "--server-key" in caught.value.hint
         assert asked == []
 
 

@@ -26,6 +26,8 @@ def test_what_a_seal_says(rawtrace: Any, sealed: Path, name: str) -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("what the seal says, unchecked")
     assert "org.rawtrace.instrument" in done.out
+    assert "    record:\n" in done.out
+    assert "⟨U+000A⟩" not in done.out
     assert all(line.isprintable() for line in done.out.split("\n"))
 
 

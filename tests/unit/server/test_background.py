@@ -45,8 +45,10 @@ def test_a_file_that_holds_no_process_ends_nobody_fail(tmp_path: Path, text: str
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     folder = found(tmp_path / "store")
     (folder / "store.toml").write_text("nonsense = 1\n")
-    with pytest.raises(StoreError, match=r"did not start: .*E176.*nonsense"):
+    with pytest.raises(StoreError, match=r"did not start: .*nonsense") as caught:
         background.begin(folder, [])
+    assert "rawtrace:" not in caught.value.message
+    assert caught.value.hint
 
 
 def test_begin_and_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -329,5 +329,9 @@ def test_require_signature_holds_for_sources(operator: Any, tmp_path: Path) -> N
         load_trust([tmp_path / "list.json"], require_signature=True)
 
 
+def test_a_trust_stores_folder_stands_for_its_authority(place: Path) -> None:
+    assert load_trust([place.parent]) == load_trust([place])
+
+
 def test_the_store_itself_is_a_source(place: Path) -> None:
     assert [one.sequence for one in load_trust([trust_folder()])] == [3]

@@ -12,6 +12,7 @@ imported by those only who use it.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,15 @@ METADATA = sa.MetaData()
 
 _WRITERS = 0x72617774  # the advisory lock that writers of one PostgreSQL database share
 _BUSY_S = 30
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "trusted_schema=OFF",
+    # 16 MiB: what a busy log writes again and again is copied into the database less often.
+    "wal_autocheckpoint=4000",
+)
 
 
 class Database:
@@ -168,9 +178,58 @@ def upsert(
 ) -> None:
     """Insert rows; one whose ``key`` is there already gets the new values."""
     if rows:
-        statement = _insert(connection, table)
-        values = {name: statement.excluded[name] for name in rows[0] if name not in key}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values), list(rows))
+        names = tuple(name for name in rows[0] if name not in key)
+        connection.execute(_upsert_statement(connection.dialect.name, table, tuple(key), names), list(rows))
+
+
+@functools.lru_cache(maxsize=256)
+def _upsert_statement(dialect: str, table: sa.Table, key: tuple[str, ...], names: tuple[str, ...]) -> Any:
+    # Written once: building it costs as much as running it.
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=list(key), set_={name: statement.excluded[name] for name in names}
+    )
+
+
+def insert_rows(
+    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert many rows as the driver takes them: SQLAlchemy's work on each would cost more than the database's.
+
+    Parameters
+    ----------
+    connection : Connection
+    table : Table
+    columns : tuple[str, ...]
+    rows : Sequence[tuple]
+        In the order of ``columns``; bytes, text, whole numbers or ``None``.
+    """
+    if rows:
+        connection.exec_driver_sql(_insert_text(table.name, columns, _mark(connection)), list(rows))
+
+
+def select_among(
+    connection: sa.Connection, table: sa.Table, columns: tuple[str, ...], *, by: str, values: Sequence[bytes | str]
+) -> Sequence[Sequence[Any]]:
+    """Return some columns of the rows in which column ``by`` has one of many values; as ``insert_rows``, for speed.
+
+    Parameters
+    ----------
+    values : Sequence[bytes or str]
+        At most 500, so that no database finds them too many.
+    """
+    marks = ",".join([_mark(connection)] * len(values))
+    text = f"SELECT {','.join(columns)} FROM {table.name} WHERE {by} IN ({marks})"  # noqa: S608  names of our own
+    return connection.exec_driver_sql(text, tuple(values)).all() if values else ()
+
+
+@functools.cache
+def _insert_text(table: str, columns: tuple[str, ...], mark: str) -> str:
+    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({','.join([mark] * len(columns))})"  # noqa: S608  the same
+
+
+def _mark(connection: sa.Connection) -> str:
+    return "%s" if connection.dialect.name == "postgresql" else "?"
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:
@@ -181,7 +240,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # Transactions begin where ``_begin_sqlite`` says so, not where the driver guesses.
     connection.isolation_level = None
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "trusted_schema=OFF"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

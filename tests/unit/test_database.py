@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from rawtrace.database import METADATA, Database, insert_missing, open_database, upsert
+from rawtrace.database import METADATA, Database, insert_missing, insert_rows, open_database, select_among, upsert
 from rawtrace.errors import DatabaseError, UsageError
 
 THINGS = sa.Table("test_thing", sa.MetaData(), sa.Column("name", sa.Text, primary_key=True), sa.Column("n", sa.Integer))
@@ -48,6 +48,30 @@ def test_what_was_committed_is_there_for_another_process(things: Database, datab
         connection.execute(sa.insert(THINGS).values(name="a", n=1))
     with open_database(database_address) as other:
         assert rows(other) == [("a", 1)]
+
+
+def test_many_rows_go_to_the_driver_as_they_are(things: Database) -> None:
+    with things.write() as connection:
+        insert_rows(connection, THINGS, ("n", "name"), [(n, f"thing-{n}") for n in range(500)])
+        insert_rows(connection, THINGS, ("n", "name"), [])
+        names = ("thing-3", "'; DROP TABLE test_thing; --", "thing-499")
+        assert sorted(map(tuple, select_among(connection, THINGS, ("name", "n"), by="name", values=names))) == [
+            ("thing-3", 3),
+            ("thing-499", 499),
+        ]
+        assert select_among(connection, THINGS, ("name", "n"), by="name", values=()) == ()
+    assert len(rows(things)) == 500
+
+
+def test_a_row_that_stands_already_undoes_all_that_were_inserted_with_it(things: Database) -> None:
+    def insert(*names: str) -> None:
+        with things.write() as connection:
+            insert_rows(connection, THINGS, ("name", "n"), [(name, 1) for name in names])
+
+    insert("a")
+    with pytest.raises(sa.exc.IntegrityError):
+        insert("b", "a")
+    assert rows(things) == [("a", 1)]
 
 
 def test_writers_are_alone(things: Database) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rawtrace.errors import ReceiptError
-from rawtrace.ledger.logstore import edge_root, full_tile_root
+from rawtrace.ledger.logstore import edge_root
 from rawtrace.ledger.merkle import HASH, leaf_hash
-from rawtrace.ledger.tiles import WIDTH, decode_bundle, entries_path, tile_path, width_at
+from rawtrace.ledger.tiles import WIDTH, decode_bundle, entries_path, full_tile_root, tile_path, width_at
 from rawtrace.progress import SILENT, Progress
 
 #: Faults that are named; a log with more is not worth a longer list.

@@ -30,6 +30,7 @@ _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _KEY = re.compile(r"(?:[0-9a-f]{16})?")
 _COMMITMENT = re.compile(r"[0-9a-f]{64}")
 _MAX_ISSUER = 256
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def canonical(value: Mapping[str, Any]) -> bytes:
         Something that JSON or UTF-8 cannot hold.
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        return _CANONICAL.encode(value).encode()
     except (TypeError, ValueError) as error:
         msg = f"a record that cannot be written as JSON: {error}"
         raise ReceiptError(msg) from error

@@ -26,6 +26,7 @@ from rawtrace.ledger.encoding import read_decimal, read_hash, write_base64
 
 _SLOT = 256
 _HEADER = "rawtrace-log-guard@1"
+_sync = getattr(os, "fdatasync", os.fsync)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Guard:
                     return largest
                 stream.seek(_SLOT * sizes.index(min(sizes)))
                 stream.write(self._slot(signed))
-                os.fsync(stream.fileno())
+                # In place: the file's length stays, so its bytes are all that must reach the disk.
+                _sync(stream.fileno())
                 return signed
         except OSError as error:
             raise from_os_error(error, f"writing {self._path}") from error

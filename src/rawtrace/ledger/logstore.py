@@ -10,7 +10,6 @@ earlier size is its beginning.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +19,14 @@ import sqlalchemy as sa
 from rawtrace.database import METADATA, Database, upsert
 from rawtrace.errors import LedgerError, ReceiptError
 from rawtrace.ledger.merkle import EMPTY_ROOT, HASH, leaf_hash, root_of
-from rawtrace.ledger.tiles import WIDTH, decode_bundle, encode_bundle, parse_path
+from rawtrace.ledger.tiles import WIDTH, decode_bundle, encode_bundle, full_tile_root, parse_path
 
 
 class _Bytes(sa.LargeBinary):
     """Bytes, also where somebody has put something else into the file: that reads as nothing, and is found so."""
+
+    def bind_processor(self, dialect: sa.Dialect) -> None:
+        """Hand bytes to the driver as they are: each of ours takes them."""
 
     def result_processor(self, dialect: sa.Dialect, coltype: object) -> Callable[[Any], bytes | None]:
         return lambda value: None if value is None else bytes(value) if isinstance(value, _BINARY) else b""
@@ -395,16 +397,6 @@ def edge_root(size: int, tiles: Mapping[TileKey, bytes]) -> bytes:
         # What is right of a level's last whole subtree is the smaller tree below it.
         root = root_of(hashes if root is None else [*hashes, root])
     return EMPTY_ROOT if root is None else root
-
-
-def full_tile_root(tile: bytes) -> bytes:
-    """Return the root over the 256 hashes of a full tile."""
-    sha256, level = hashlib.sha256, tile
-    while len(level) > HASH:
-        level = b"".join(
-            [sha256(b"\x01" + level[at : at + 2 * HASH]).digest() for at in range(0, len(level), 2 * HASH)]
-        )
-    return level
 
 
 def _grown(size: int, edge: Mapping[TileKey, bytes], hashes: Sequence[bytes]) -> dict[TileKey, bytes]:

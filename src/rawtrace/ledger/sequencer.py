@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import os
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -27,9 +29,10 @@ from types import TracebackType
 
 import sqlalchemy as sa
 
-from rawtrace.database import Database
+from rawtrace.database import Database, insert_rows, select_among
 from rawtrace.errors import Error, LedgerError, LogBusyError, NetworkError
 from rawtrace.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from rawtrace.ledger.entry import SALT
 from rawtrace.ledger.guard import Guard, Signed
 from rawtrace.ledger.logstore import RECORDS, LogStore, State
 from rawtrace.ledger.merkle import EMPTY_ROOT
@@ -43,10 +46,7 @@ from rawtrace.progress import SILENT, Progress
 
 __all__ = ["Accepted", "Cosigner", "Log", "Submission"]
 
-_SELECT_PLACES = sa.select(RECORDS.c.lookup, RECORDS.c.position).where(
-    RECORDS.c.lookup.in_(sa.bindparam("lookups", expanding=True))
-)
-_INSERT_RECORDS = sa.insert(RECORDS)
+_RECORD = ("origin", "position", "kind", "added", "lookup", "claim_lookup", "salt", "record")
 _QUERY = 500
 _RETRY_S = 1.0
 _CLOSE_S = 60.0
@@ -228,7 +228,11 @@ class Log:
     def submit_many(self, submissions: Sequence[Submission]) -> Future[tuple[Accepted, ...]]:
         """Hand in records together; as ``submit``, with the results in their order."""
         group = Group()
-        group.items = [prepare(one, group, self._lookups) for one in submissions]
+        salts = os.urandom(SALT * len(submissions))
+        group.items = [
+            prepare(one, group, self._lookups, salt=salts[place * SALT : (place + 1) * SALT])
+            for place, one in enumerate(submissions)
+        ]
         group.left = len(group.items)
         if not group.items:
             group.future.set_result(())
@@ -370,22 +374,11 @@ class Log:
     def _append(self, connection: sa.Connection, state: State, new: Sequence[Waiting]) -> State:
         grown = self.store.integrate(connection, state, [one.entry for one in new])
         added = stamp(self._now())
-        connection.execute(
-            _INSERT_RECORDS,
-            [
-                {
-                    "origin": self.origin,
-                    "position": state.size + place,
-                    "kind": one.kind,
-                    "added": added,
-                    "lookup": one.lookup,
-                    "claim_lookup": one.claim_lookup,
-                    "salt": one.salt,
-                    "record": one.record,
-                }
-                for place, one in enumerate(new)
-            ],
-        )
+        rows = [
+            (self.origin, position, one.kind, added, one.lookup, one.claim_lookup, one.salt, one.record)
+            for position, one in enumerate(new, state.size)
+        ]
+        insert_rows(connection, RECORDS, _RECORD, rows)
         note = sign_checkpoint(Checkpoint(self.origin, grown.size, grown.root), self._signer)
         grown = dataclasses.replace(grown, signed=note)
         if self._quorum is None:
@@ -396,7 +389,8 @@ class Log:
     def _places(self, connection: sa.Connection, lookups: Sequence[bytes]) -> dict[bytes, int]:
         places: dict[bytes, int] = {}
         for start in range(0, len(lookups), _QUERY):
-            rows = connection.execute(_SELECT_PLACES, {"lookups": lookups[start : start + _QUERY]})
+            some = lookups[start : start + _QUERY]
+            rows = select_among(connection, RECORDS, ("lookup", "position"), by="lookup", values=some)
             places |= {bytes(lookup): position for lookup, position in rows}
         return places
 
@@ -471,8 +465,8 @@ class Log:
     def _accepted(self, one: Waiting, prover: Prover) -> Accepted:
         index = one.index
         if one.fresh:
-            return Accepted(index, lambda: prover.receipt(index, one.salt, one.entry, one.record))
-        return Accepted(index, lambda: self.receipt(index))
+            return Accepted(index, functools.partial(prover.receipt, index, one.salt, one.entry, one.record))
+        return Accepted(index, functools.partial(self.receipt, index))
 
     def _check_notbehind(self, said: Signed) -> None:
         with self.store.database.read() as connection:

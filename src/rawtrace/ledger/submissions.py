@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hmac
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -144,8 +143,16 @@ class Lookups:
         return self.record(b"claim " + claim.encode("utf-8", "surrogatepass"))
 
 
-def prepare(submission: Submission, group: Group, lookups: Lookups) -> Waiting:
-    """Make the entry of a record, with a new salt.
+def prepare(submission: Submission, group: Group, lookups: Lookups, *, salt: bytes) -> Waiting:
+    """Make the entry of a record.
+
+    Parameters
+    ----------
+    submission : Submission
+    group : Group
+    lookups : Lookups
+    salt : bytes
+        32 random bytes that nothing else has.
 
     Raises
     ------
@@ -160,7 +167,6 @@ def prepare(submission: Submission, group: Group, lookups: Lookups) -> Waiting:
             msg = f"the record does not say that it is of the kind {submission.kind}"
             raise ReceiptError(msg)
         claim = claim or (str(value.get("claim", "")) if submission.kind == _SEAL else "")
-    salt = os.urandom(entry.SALT)
     commitment = entry.commitment(salt, submission.record)
     made = commitment.join(_entry_around(submission.kind, submission.issuer, submission.key)).encode()
     claim_lookup = lookups.claim(claim) if claim else None

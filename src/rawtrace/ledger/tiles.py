@@ -106,11 +106,9 @@ def tiles_of(size: int, old: int = 0) -> tuple[TilePath, ...]:
 
 def full_tile_root(tile: bytes) -> bytes:
     """Return the root over the hashes of a full tile: the hash that stands for it one level up."""
-    sha256 = hashlib.sha256
+    sha256, size = hashlib.sha256, 2 * merkle.HASH
     while len(tile) > merkle.HASH:
-        tile = b"".join(
-            sha256(b"\x01" + tile[at : at + 2 * merkle.HASH]).digest() for at in range(0, len(tile), 2 * merkle.HASH)
-        )
+        tile = b"".join([sha256(b"\x01" + tile[at : at + size]).digest() for at in range(0, len(tile), size)])
     return tile
 
 

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import importlib
 import inspect
+import re
 import sys
 import typing
 from collections.abc import Iterator
@@ -214,6 +215,32 @@ def _toml(value: Any) -> str:
     return {(): "[]"}.get(value, repr(value).replace("'", '"')) if not isinstance(value, dict) else "{}"
 
 
+def http_page() -> str:
+    """Every route of a trust store's server, from the table of routes and the description of the interface."""
+    import yaml
+
+    from rawtrace.server import app
+    from rawtrace.server.access import Role
+
+    described = yaml.safe_load((Path(app.__file__).parent / "openapi.yaml").read_text(encoding="utf-8"))["paths"]
+    rows: dict[str, list[str]] = {}
+    for route in sorted(app.ROUTES, key=lambda route: route.path):
+        path = re.sub(r":\w+}", "}", route.path)
+        said = described[path][route.method.lower()]
+        who = "everybody" if Role.PUBLIC in route.roles else ", ".join(role.value for role in route.roles)
+        row = f"| {route.method} | `{path}` | {who} | {said['summary']} |"
+        rows.setdefault(said["tags"][0], []).append(row)
+    parts = [
+        "# Routes of a trust store\n",
+        "What a running store answers, who may ask, and what for. *Everybody* means that no token is asked for; the"
+        " answer may depend on who asks. The store's `/openapi.yaml` describes every request and answer in full, the"
+        " [HTTP interface](../spec/http.md) says what they have in common.\n",
+    ]
+    for tag in sorted(rows):
+        parts += [f"## {tag}\n", "| | path | who | |", "| --- | --- | --- | --- |", *rows[tag], ""]
+    return "\n".join(parts)
+
+
 def index_page() -> str:
     """The table of contents of the reference."""
     names = "\n".join(name.removesuffix(".md") for name in PAGES if name != "index.md")
@@ -227,6 +254,7 @@ PAGES = {
     "errors.md": errors_page,
     "findings.md": findings_page,
     "store-settings.md": settings_page,
+    "http.md": http_page,
     "python.md": python_page,
 }
 

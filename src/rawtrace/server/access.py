@@ -85,6 +85,8 @@ class Route:
         Bytes.
     spools : bool
         The body may be large and goes to a temporary file.
+    before : str
+        As ``handler``: refuses, before any of the body is taken in, what can be refused without it.
     counts : bool
         Whether a call by somebody unknown counts against the limit of requests: not for what costs no more
         than a file, nor for what witnesses and mirrors do for each checkpoint of a busy log.
@@ -96,6 +98,7 @@ class Route:
     roles: tuple[Role, ...]
     body_limit: int = 1 << 16
     spools: bool = False
+    before: str = ""
     counts: bool = True
 
 

@@ -7,16 +7,21 @@ A handler is a plain function of a ``Call`` that returns a response or raises an
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from anyio import CapacityLimiter, fail_after, to_thread
+from anyio.lowlevel import RunVar
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
@@ -32,6 +37,18 @@ from rawtrace.server.store import Store
 _log = logging.getLogger(__name__)
 _READS = frozenset({"GET", "HEAD"})
 _MAX_FIELDS = 50
+#: How long a body may keep the server waiting, seconds: so long at first, and then as its bytes come in.
+PATIENCE_S = 30.0
+_SLOWEST = 4_096  # bytes a second
+#: Threads for what anybody may ask and for reading; and, apart from them, for what may wait for a log's witnesses.
+_READERS, _WRITERS = 32, 32
+_reading: RunVar[CapacityLimiter] = RunVar("rawtrace-reading")
+_writing: RunVar[CapacityLimiter] = RunVar("rawtrace-writing")
+#: Bytes that stay free on the disk whatever is uploaded: log and database need them.
+_RESERVE = 256 << 20
+_LOOKED_AT = 64 << 20
+#: Folder, in the store's, in which uploads lie while they are looked at.
+UPLOADS = "uploads"
 
 #: Sent with every answer; pages need nothing from elsewhere and may be framed by nobody.
 SECURITY_HEADERS = {
@@ -132,8 +149,20 @@ class Call:
 Handler = Callable[[Call], Response]
 
 
-def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request], Any]:
-    """Wrap a handler for Starlette: access, limits, body, errors, headers."""
+def endpoint(
+    route: Route, handler: Handler, store: Store, *, before: Callable[[Call], None] | None = None
+) -> Callable[[Request], Any]:
+    """Wrap a handler for Starlette: access, limits, body, errors, headers.
+
+    Parameters
+    ----------
+    route : Route
+    handler : callable
+    store : Store
+    before : callable, optional
+        Refuses what can be refused without the body, before any of it is taken in.
+    """
+    waits = route.method not in _READS and Role.PUBLIC not in route.roles
 
     async def answer(request: Request) -> Response:
         knock = Knock(
@@ -148,9 +177,12 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
             if not principal.known and (peer := request.scope.get("rawtrace.peer_certificate")) is not None:
                 principal = await run_in_threadpool(peers.holder_of, store, peer)
             store.access.permit(route, principal)
+            _check_address(request)
             response = await _handled(request, knock, principal)
         except Error as error:
-            response = problems.problem_response(error)
+            response = problems.problem_response(error, within=store.folder)
+            if response.status_code >= 500:
+                _log.warning("%s %s: %s", request.method, route.path, error)
         except ClientDisconnect:
             response = problems.response(400, code="E180", detail="the caller hung up")
         except Exception:  # noqa: BLE001  whatever a handler did wrong, the answer is a problem
@@ -166,13 +198,6 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
 
     async def _handled(request: Request, knock: Knock, principal: Principal) -> Response:
         with contextlib.ExitStack() as cleanup:
-            body, spooled = b"", None
-            if request.method not in _READS:
-                if route.spools:
-                    spooled = cleanup.enter_context(_spool(store))
-                    await _copy(request, spooled, store.settings.limits.upload_bytes)
-                else:
-                    body = await _read(request, route.body_limit)
             call = Call(
                 store=store,
                 principal=principal,
@@ -180,14 +205,20 @@ def endpoint(route: Route, handler: Handler, store: Store) -> Callable[[Request]
                 path={name: str(value) for name, value in request.path_params.items()},
                 query=request.query_params,
                 headers=knock.headers,
-                body=body,
-                spooled=spooled,
                 client=store.access.address_of(knock),
                 peer_certificate=request.scope.get("rawtrace.peer_certificate"),
                 raw_path=request.scope.get("raw_path", b"").decode("ascii", "replace"),
                 cookies=knock.cookies,
             )
-            return await run_in_threadpool(handler, call)
+            if before is not None:
+                await run_in_threadpool(before, call)
+            if request.method not in _READS and route.spools:
+                spooled = cleanup.enter_context(_spool(store))
+                await _copy(request, spooled, store.settings.limits.upload_bytes)
+                call = dataclasses.replace(call, spooled=spooled)
+            elif request.method not in _READS:
+                call = dataclasses.replace(call, body=await _read(request, route.body_limit))
+            return await to_thread.run_sync(handler, call, limiter=_threads(waits=waits))
 
     return answer
 
@@ -240,10 +271,36 @@ def _note(store: Store, request: Request, principal: Principal, status: int) -> 
         _log.exception("the audit log could not be written")
 
 
+def _threads(*, waits: bool) -> CapacityLimiter:
+    kept, most = (_writing, _WRITERS) if waits else (_reading, _READERS)
+    try:
+        return kept.get()
+    except LookupError:
+        kept.set(CapacityLimiter(most))
+        return kept.get()
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield a body as it comes in; who sends next to nothing for long is not waited for."""
+    stream, size, started = request.stream(), 0, time.monotonic()
+    while True:
+        left_s = started + PATIENCE_S + size / _SLOWEST - time.monotonic()
+        try:
+            with fail_after(max(0.0, left_s)):
+                piece = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            msg = "the body comes too slowly"
+            raise Problem(408, msg, headers={"Connection": "close"}) from error
+        size += len(piece)
+        yield piece
+
+
 async def _read(request: Request, limit: int) -> bytes:
     _check_length(request, limit)
     received = bytearray()
-    async for piece in request.stream():
+    async for piece in _pieces(request):
         received += piece
         if len(received) > limit:
             raise _too_large(limit)
@@ -251,29 +308,49 @@ async def _read(request: Request, limit: int) -> bytes:
 
 
 async def _copy(request: Request, path: Path, limit: int) -> None:
-    _check_length(request, limit)
-    size = 0
+    _check_room(path, _check_length(request, limit))
+    size = looked_at = 0
     with path.open("wb") as stream:
-        async for piece in request.stream():
+        async for piece in _pieces(request):
             size += len(piece)
             if size > limit:
                 raise _too_large(limit)
+            if size - looked_at > _LOOKED_AT:
+                _check_room(path, 0)
+                looked_at = size
             await run_in_threadpool(stream.write, piece)
 
 
-def _check_length(request: Request, limit: int) -> None:
+def _check_address(request: Request) -> None:
+    # PostgreSQL holds no such character in a text, so nothing here is called like that.
+    if "\0" in request.url.path or any("\0" in part for pair in request.query_params.multi_items() for part in pair):
+        msg = "the address has a null character in it"
+        raise Problem(404, msg)
+
+
+def _check_length(request: Request, limit: int) -> int:
+    """Return the length that a request states, 0 where it states none."""
     stated = request.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > limit:
+    length = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 19 else 0
+    if length > limit:
         raise _too_large(limit)
+    return length
+
+
+def _check_room(path: Path, length: int) -> None:
+    if shutil.disk_usage(path.parent).free < length + _RESERVE:
+        msg = "the store has no room for an upload of that size"
+        raise Problem(503, msg, headers={"Retry-After": "3600", "Connection": "close"})
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, f"the body is larger than the {limit} bytes that are accepted here")
+    msg = f"the body is larger than the {limit} bytes that are accepted here"
+    return Problem(413, msg, headers={"Connection": "close"})
 
 
 @contextlib.contextmanager
 def _spool(store: Store) -> Iterator[Path]:
-    folder = store.folder / "uploads"
+    folder = store.folder / UPLOADS
     folder.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="upload-") as made:
         yield Path(made) / "body"

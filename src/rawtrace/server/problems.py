@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from starlette.responses import Response
@@ -12,6 +14,7 @@ from rawtrace import errors
 from rawtrace.errors import Error
 
 MEDIA_TYPE = "application/problem+json"
+_NO_DATABASE = "the store's database cannot be used just now"
 DOCS = "urn:rawtrace:problem:"
 
 
@@ -59,6 +62,7 @@ _TITLES = {
     404: "Not found",
     405: "Not offered with this method",
     406: "Not offered in that form",
+    408: "Too slow",
     409: "It would contradict what is there",
     412: "It has changed meanwhile",
     413: "Too large",
@@ -77,13 +81,31 @@ def status_of(error: Error) -> int:
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), 422)
 
 
-def problem_response(error: Error) -> Response:
-    """Return an error as ``application/problem+json``."""
+def problem_response(error: Error, *, within: Path | None = None) -> Response:
+    """Return an error as ``application/problem+json``.
+
+    Parameters
+    ----------
+    error : Error
+    within : Path, optional
+        The store's folder: where it lies is nobody's business but its operator's, who finds it in the log.
+    """
     status = status_of(error)
+    if isinstance(error, (errors.DatabaseError, errors.DiskFullError)):
+        # What a database says of itself names hosts, accounts and files.
+        error = Problem(503, "the store's disk is full" if isinstance(error, errors.DiskFullError) else _NO_DATABASE)
     headers = dict(error.headers) if isinstance(error, Problem) else {}
     if status == 503:
         headers.setdefault("Retry-After", "5")
-    return response(status, code=error.code, detail=error.message, hint=error.hint, headers=headers)
+    detail, hint = (_without(text, within) for text in (error.message, error.hint))
+    return response(status, code=error.code, detail=detail, hint=hint, headers=headers)
+
+
+def _without(text: str, folder: Path | None) -> str:
+    for path in () if folder is None else (folder, folder.resolve()):
+        if path.is_absolute() and len(path.parts) > 1:
+            text = text.replace(f"{path}{os.sep}", "").replace(str(path), "the store's folder")
+    return text
 
 
 def response(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -13,6 +16,7 @@ from rawtrace import durable
 from rawtrace.errors import StoreError
 from rawtrace.server.address import server_key
 from rawtrace.server.app import create_app
+from rawtrace.server.calls import UPLOADS
 from rawtrace.server.store import Store
 from rawtrace.trust import certificates
 from rawtrace.web import check_address
@@ -23,16 +27,62 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MAX_CLIENTS_PEM = 1 << 20
 
 
+#: Connections in all, and from one address that is no proxy of ours: so nobody takes them all.
+MAX_CONNECTIONS, MAX_FROM_ONE = 640, 128
+#: How long a connection may be open without a whole head of a request, seconds.
+HEADERS_S = 20.0
+
+
 class PeerProtocol(H11Protocol):
-    """HTTP/1.1 that tells the application which client certificate the TLS layer has verified."""
+    """HTTP/1.1 that tells the application which client certificate the TLS layer has verified.
+
+    It hangs up on who takes very many connections, or begins a request and does not go on.
+    """
+
+    proxies: frozenset[str] = frozenset()
 
     def connection_made(self, transport: Any) -> None:
         """Take the certificate from the connection, for every request on it."""
+        self._patience: asyncio.TimerHandle | None = None
         super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        others = (getattr(one, "client", None) for one in self.connections)
+        same = sum(1 for client in others if client and client[0] == address)
+        if same > MAX_FROM_ONE and address not in self.proxies:
+            transport.abort()
+            return
+        self._watch()
         connection = transport.get_extra_info("ssl_object")
         shown = connection.getpeercert(binary_form=True) if connection is not None else None
         if shown:
             self.app = _with_peer(self.app, shown)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; a request whose head is there is the application's business."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, for as long as connections are kept."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        if not getattr(self.cycle, "response_complete", True):
+            self._unwatch()
+        elif self._patience is None and not self.transport.is_closing():
+            # Not begun anew with every byte: one at a time would be a way to stay for ever.
+            self._patience = self.loop.call_later(HEADERS_S, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def shutdown(self) -> None:
         """Let go at once of a connection that nothing is asked on: its caller may never answer our goodbye."""
@@ -72,7 +122,7 @@ def serve(
         create_app(store),
         host=listen.host,
         port=listen.port,
-        http=PeerProtocol,
+        http=type("Protocol", (PeerProtocol,), {"proxies": frozenset(listen.proxies)}),
         ws="none",
         log_config=None,
         access_log=False,
@@ -81,13 +131,13 @@ def serve(
         # Behind a proxy the caller's address is the proxy's: believing its headers would let anybody choose one.
         proxy_headers=False,
         timeout_keep_alive=20,
-        limit_concurrency=256,
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=10,
     )
     config.load()
     if listen.tls:
         config.ssl = tls_context(store)
-    server = _Server(config, ready)
+    server = _Server(config, ready, uploads=store.folder / UPLOADS)
     if started is not None:
         started(server)
     server.run()
@@ -97,12 +147,16 @@ def serve(
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None] | None) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[str], None] | None, *, uploads: Path) -> None:
         super().__init__(config)
         self._ready = ready
+        self._uploads = uploads
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets=sockets)
+        if self.started:
+            # What a killed server left; nobody can be sending yet.
+            shutil.rmtree(self._uploads, ignore_errors=True)
         if self.started and self._ready is not None:
             scheme = "https" if self.config.ssl else "http"
             host = self.config.host if ":" not in self.config.host else f"[{self.config.host}]"

@@ -39,7 +39,8 @@ def put(said: dict[str, Any], path: Path) -> None:
 
 
 def nothing_left(store: Store) -> bool:
-    return not any((store.folder / "uploads").iterdir())
+    uploads = store.folder / "uploads"
+    return not uploads.exists() or not any(uploads.iterdir())
 
 
 # --- refused

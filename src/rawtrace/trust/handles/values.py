@@ -365,8 +365,8 @@ def _data_from_json(given: object) -> bytes:
         data = sites.encode(sites.from_json(value))
     elif name == "key":
         data = wire.key_from_json(value)
-    elif name in {"string", "base64", "hex"}:
-        data = _plain_from_json(str(name), wire.text(value, "the data of a handle value"))
+    elif isinstance(name, str) and name in {"string", "base64", "hex"}:
+        data = _plain_from_json(name, wire.text(value, "the data of a handle value"))
     else:
         msg = f"the data format {str(name)[:20]!r} is not known"
         raise MalformedError(msg)

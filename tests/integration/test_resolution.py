@@ -76,12 +76,12 @@ def test_from_a_seal_nobody_knows_to_a_verdict(
     assert command("seal", file, "--instrument", place)[0] == 0
     # Both sign their records, and the root's operator lets the root lead to the member.
     for one in stores:
-        assert command("prefix", "key", one.store.folder)[0] == 0
-    wrong = command("prefix", "delegate", root.store.folder, PREFIX, "--from", f"{member.url}#key={keys[root.url]}")
+        assert command("store", "handle-key", one.store.folder)[0] == 0
+    wrong = command("store", "delegate", root.store.folder, PREFIX, "--from", f"{member.url}#key={keys[root.url]}")
     assert wrong[0] == 1
     assert "another key" in wrong[2]
     named = ("--from", f"{member.url}#key={keys[member.url]}", "--operator", operator_of(member))
-    done = command("prefix", "delegate", root.store.folder, PREFIX, *named)
+    done = command("store", "delegate", root.store.folder, PREFIX, *named)
     assert done[0] == 0, done[2]
     # A reader who knows only the root.
     assert command("verify", file, "--online")[0] == 11

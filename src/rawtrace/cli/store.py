@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rawtrace.cli import enrolments, identities, neighbours, output
+from rawtrace.cli import enrolments, handles, identities, neighbours, output
 from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
 
@@ -43,7 +43,7 @@ def store() -> None:
 @click.option("--database", default="", metavar="URL", help="postgresql://…; without it a SQLite file in STORE.")
 @click.option("--authority", type=PATH, help="An authority that exists; it is copied. Without it a new one is made.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the server listens to.")
-@click.option("--port", default=8650, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--port", default=8650, show_default=True, type=click.IntRange(0, 65535), help="… and its port.")
 @click.option("--no-tls", is_flag=True, help="Plain http, for this machine only.")
 @identities.json_option
 def new(
@@ -220,5 +220,5 @@ def offer(folder: Path, *, what: tuple[str, ...], owner: str, owner_name: str, p
     output.note(f"next: start the server of {folder} anew")
 
 
-for _command in neighbours.COMMANDS:
+for _command in (*neighbours.COMMANDS, *handles.COMMANDS):
     store.add_command(_command)

@@ -51,9 +51,9 @@ def add(url: str, *, name: str, prefixes: tuple[str, ...], vouches: bool, as_jso
     for a prefix counts for the instruments of that prefix. Without it, the site
     only leads the way to stores whose operators you have accepted yourself.
     """
-    from rawtrace.cli.addresses import confirmed_key
+    from rawtrace.cli.addresses import confirmed_key, split
 
-    address, key = roots.read_site(url)
+    address, key = split(url)
     root = RootSite(url=address, key_sha256=key, name=name, prefixes=prefixes, vouches=vouches)
     roots.check_root(root)
     root = RootSite(url=address, key_sha256=confirmed_key(address, key), name=name, prefixes=prefixes, vouches=vouches)

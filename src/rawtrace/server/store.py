@@ -134,14 +134,21 @@ class Store:
             msg = "this store has no log"
             raise StoreError(msg, hint="give it one: [log] origin in store.toml")
         folder = self.folder / "log"
-        return Log.open(
-            self.database,
-            origin=self.settings.log.origin,
-            signer=log_signer(folder, self.settings.log.origin),
-            guard=folder / "guard",
-            quorum=self._cosigner(),
-            interval_s=self.settings.log.interval_ms / 1000,
-        )
+        signer = log_signer(folder, self.settings.log.origin)
+        cosigner = self._cosigner()
+        try:
+            return Log.open(
+                self.database,
+                origin=self.settings.log.origin,
+                signer=signer,
+                guard=folder / "guard",
+                quorum=cosigner,
+                interval_s=self.settings.log.interval_ms / 1000,
+            )
+        except BaseException:
+            if cosigner is not None:
+                cosigner.close()
+            raise
 
     @cached_property
     def time_authority(self) -> TimeAuthority:

@@ -9,20 +9,24 @@ authority knows has made.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rawtrace import strictjson
 from rawtrace.agent.deliverybox import Parcel
 from rawtrace.agent.watch import sidecar_of
-from rawtrace.errors import Error, KeyUnavailableError, RefusedError, from_os_error
+from rawtrace.errors import Error, KeyUnavailableError, RefusedError, SealUnreadableError, from_os_error
 from rawtrace.trust.anchors import TrustList
 from rawtrace.web import Answer, Caller, Web
+
+if TYPE_CHECKING:
+    from rawtrace.ledger.receipt import Receipt
 
 _LINES = "application/x-ndjson"
 _MAX_SEAL_BYTES = 16 << 20
@@ -173,9 +177,6 @@ class Courier:
         if type(place) not in (int, type(None)) or not isinstance(text, str):
             msg = f"{self.url} answered without an index and a receipt of the form that was expected"
             raise RefusedError(msg)
-        receipt = text.encode("utf-8", "replace")
-        if receipt:
-            check_receipt_of(receipt, data, place)
         updated, remark = b"", ""
         if said.get("sidecar"):
             try:
@@ -185,6 +186,9 @@ class Courier:
                 # The seal is delivered; what was to be added to it is left out.
                 why = error.message if isinstance(error, Error) else "it is not base64"
                 updated, remark = b"", f"the counter-signature of {self.url} was not taken over: {why}"
+        receipt = text.encode("utf-8", "replace")
+        if receipt:
+            receipt = check_receipts_of(receipt, data, place, updated=updated)
         return Answered(parcel=parcel, place=place, receipt=receipt, updated=updated, remark=remark)
 
 
@@ -250,33 +254,69 @@ def claim_in(data: bytes) -> str:
     return bound.claim_sha256 if bound is not None else ""
 
 
-def check_receipt_of(receipt: bytes, seal: bytes, place: int | None) -> None:
-    """Raise ``Error`` unless a receipt is about this seal and its proof leads to its own checkpoint.
+def check_receipts_of(receipts: bytes, seal: bytes, place: int | None, *, updated: bytes = b"") -> bytes:
+    """Return those receipts of an answer that belong beside the seal: its own, and its counter-signatures'.
 
     Whether log and witnesses are any that somebody trusts is for whoever verifies to say.
+
+    Parameters
+    ----------
+    seal : bytes
+        As it was delivered.
+    place : int or None
+        Index of the seal's own record, as the store says.
+    updated : bytes
+        The seal as it will lie there; empty if that is as it was delivered.
+
+    Raises
+    ------
+    RefusedError, ReceiptError, SealUnreadableError
+        One does not hold, or the seal's own is not among them. Receipts of counter-signatures that are not taken
+        over are left out.
     """
+    from rawtrace.ledger.receipt import read_receipts
+    from rawtrace.sealing.logrecord import record_of
+    from rawtrace.sealing.manifest import read_store
+
+    found = read_receipts(receipts)
+    bound = read_store(seal).bound_manifest()
+    own = record_of(bound) if bound is not None else None
+    if not found or found[0].record != own or found[0].index != place:
+        msg = "the receipt is for another seal than the one that was delivered"
+        raise RefusedError(msg)
+    kept = [found[0], *(one for one in found[1:] if one.record in records_in(updated or seal) - {own})]
+    for one in kept:
+        _require_proof(one)
+    return b"".join(one.encode() for one in kept)
+
+
+def records_in(seal: bytes) -> set[bytes]:
+    """Return what a log records of each manifest in a seal."""
+    from rawtrace.sealing.logrecord import record_of
+    from rawtrace.sealing.manifest import read_store
+
+    found: set[bytes] = set()
+    for manifest in read_store(seal).manifests.values():
+        with contextlib.suppress(SealUnreadableError):
+            found.add(record_of(manifest))
+    return found
+
+
+def _require_proof(receipt: Receipt) -> None:
     from rawtrace.ledger import merkle
     from rawtrace.ledger.checkpoint import Checkpoint
     from rawtrace.ledger.entry import Entry, commitment
     from rawtrace.ledger.note import read_note
-    from rawtrace.ledger.receipt import Receipt
-    from rawtrace.sealing.logrecord import record_of
-    from rawtrace.sealing.manifest import read_store
 
-    found = Receipt.parse(receipt)
-    bound = read_store(seal).bound_manifest()
-    if bound is None or found.record != record_of(bound) or found.index != place:
-        msg = "the receipt is for another seal than the one that was delivered"
-        raise RefusedError(msg)
-    if Entry.decode(found.entry).commitment != commitment(found.salt, found.record):
+    if Entry.decode(receipt.entry).commitment != commitment(receipt.salt, receipt.record):
         msg = "the receipt's entry commits to another record"
         raise RefusedError(msg)
-    signed = Checkpoint.parse(read_note(found.checkpoint).text)
+    signed = Checkpoint.parse(read_note(receipt.checkpoint).text)
     merkle.verify_inclusion(
-        entry_hash=merkle.leaf_hash(found.entry),
-        index=found.index,
+        entry_hash=merkle.leaf_hash(receipt.entry),
+        index=receipt.index,
         size=signed.size,
-        proof=found.proof,
+        proof=receipt.proof,
         root=signed.root,
     )
 

@@ -5,7 +5,7 @@ the folder. What a store has answered is in the outbox before anything of it is
 written beside the seal, so a crash at any point is mended by doing it again:
 
 1. the answer is checked, then kept in the outbox (``answered``)
-2. receipts: ``NAME.c2pa.tlog-proof`` is replaced as a whole, one receipt for each log
+2. receipts: ``NAME.c2pa.tlog-proof`` is replaced as a whole, one receipt for each log and record
 3. the counter-signed seal replaces ours, if it holds ours unchanged
 4. the outbox notes ``delivered``, and what was kept for it goes
 """
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rawtrace import durable
-from rawtrace.agent.courier import Answered, Undone, check_update, place_of, read_sidecar
+from rawtrace.agent.courier import Answered, Undone, check_update, place_of, read_sidecar, records_in
 from rawtrace.agent.deliverybox import DeliveryBox, Parcel
 from rawtrace.agent.work import sentence
 from rawtrace.errors import AlreadyExistsError, Error, InputNotFoundError, OutboxError, ReceiptError, RefusedError
@@ -270,38 +270,45 @@ class Deliveries:
                 # The data went elsewhere with its seal. The store has it and answers the same to whoever asks again.
                 remark = f"the seal is no longer beside {parcel.name}; ask {parcel.store} for its receipt"
         else:
+            current = read_sidecar(sidecar)
+            newer = self._newer(current, parcel)
             if parcel.receipt:
-                _add_receipt(sidecar.with_name(sidecar.name + _RECEIPTS_SUFFIX), parcel.receipt)
-            if parcel.updated:
-                self._replace(sidecar, parcel)
+                receipts = sidecar.with_name(sidecar.name + _RECEIPTS_SUFFIX)
+                _add_receipts(receipts, parcel.receipt, records_in(newer or current))
+            if newer:
+                durable.replace(sidecar, newer)
         self._box.note_delivered(parcel, self._now(), error=remark)
         if remark:
             _LOG.warning("%s", remark)
 
-    def _replace(self, sidecar: Path, parcel: Parcel) -> None:
-        """Put the counter-signed seal in place of ours, unless ours is no longer what it was made from."""
-        current = read_sidecar(sidecar)
-        if current == parcel.updated:
-            return
+    def _newer(self, current: bytes, parcel: Parcel) -> bytes:
+        """Return the counter-signed seal, unless ours is no longer what it was made from; empty: leave what is."""
+        if not parcel.updated or current == parcel.updated:
+            return b""
         try:
             check_update(current, parcel.updated, self._lists)
         except RefusedError:
             # Another store's counter-signature came first: this store's receipt is there, and that is enough.
-            return
-        durable.replace(sidecar, parcel.updated)
+            return b""
+        return parcel.updated
 
 
-def _add_receipt(path: Path, receipt: bytes) -> None:
-    """Write a receipt into the file of receipts, in place of an older one of the same log for the same seal.
+def _add_receipts(path: Path, receipts: bytes, records: set[bytes]) -> None:
+    """Write receipts into the file of receipts, in place of older ones of the same log for the same record.
+
+    Parameters
+    ----------
+    records : set[bytes]
+        Of what will lie beside the file: a receipt for anything else is left out.
 
     Raises
     ------
     AlreadyExistsError
         Something else lies there.
     """
-    from rawtrace.ledger.receipt import MAX_FILE, Receipt, read_receipts
+    from rawtrace.ledger.receipt import MAX_FILE, read_receipts
 
-    new = Receipt.parse(receipt)
+    new = {(_origin(one.checkpoint), one.record): one for one in read_receipts(receipts) if one.record in records}
     try:
         there = read_receipts(durable.read_bounded(path, limit=MAX_FILE))
     except InputNotFoundError:
@@ -309,8 +316,8 @@ def _add_receipt(path: Path, receipt: bytes) -> None:
     except ReceiptError as error:
         msg = f"{path.name} is there and is not a file of receipts"
         raise AlreadyExistsError(msg, hint="move it away; the receipt is then written by itself") from error
-    kept = [one for one in there if (_origin(one.checkpoint), one.record) != (_origin(new.checkpoint), new.record)]
-    data = b"".join(one.encode() for one in (*kept, new))
+    kept = [one for one in there if (_origin(one.checkpoint), one.record) not in new]
+    data = b"".join(one.encode() for one in (*kept, *new.values()))
     durable.replace(path, data)
 
 

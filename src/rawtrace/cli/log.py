@@ -324,7 +324,8 @@ def erase(folder: Path, indices: tuple[int, ...], *, kind: str | None, days: flo
       rawtrace log erase ./log --kind file --older-than 3650
 
     What remains in public is a hash that nobody can lead back to anything.
-    Receipts that were given out hold on, in the hands of those who have them.
+    Receipts that were given out hold on, in the hands of those who have them. In
+    a trust store, delivered seals whose record is erased are deleted with it.
     """
     if bool(indices) == (kind is not None) or (kind is None) != (days is None):
         msg = "name entries, or --kind together with --older-than"
@@ -335,8 +336,16 @@ def erase(folder: Path, indices: tuple[int, ...], *, kind: str | None, days: flo
             count = opened.erase_older(kind, datetime.now(UTC) - timedelta(days=days))
         else:
             count = sum(opened.erase(index) for index in indices)
-    value = {"schema": SCHEMA, "origin": found.origin, "erased": count}
-    output.emit(value, as_json=as_json, text=f"erased {count} record{'' if count == 1 else 's'} of {found.origin}")
+        seals = 0
+        if (folder / logfolders.STORE_FILE).is_file():
+            from rawtrace.server.erasure import forget_seals
+
+            with found.opened() as database:
+                seals = forget_seals(database, opened)
+    value = {"schema": SCHEMA, "origin": found.origin, "erased": count, "seals_deleted": seals}
+    text = f"erased {count} record{'' if count == 1 else 's'} of {found.origin}"
+    text += f", and deleted {seals} delivered seal{'' if seals == 1 else 's'}" if seals else ""
+    output.emit(value, as_json=as_json, text=text)
 
 
 @log.command()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rawtrace.errors import MalformedError, TimeStampError
-from rawtrace.sealing import cms
+from rawtrace.sealing import cms, der
 from rawtrace.sealing.der import BOOLEAN, INTEGER, OCTETS, SEQUENCE
 from rawtrace.trust.anchors import Purpose, TrustList
 from rawtrace.trust.path import validate_path
@@ -99,6 +99,40 @@ def asking(url: str, web: Web) -> Callable[[bytes], bytes]:
     return ask
 
 
+def asking_listed(
+    url: str, web: Web, lists: Sequence[TrustList], *, now: Callable[[], datetime] | None = None
+) -> Callable[[bytes], bytes]:
+    """As ``asking``, for whoever passes the answers on: each is checked first, and refused unless it holds.
+
+    Parameters
+    ----------
+    lists : Sequence[TrustList]
+        Only their anchors for time stamps count.
+    now : callable, optional
+        The clock that the authority's is compared with.
+
+    Raises
+    ------
+    TimeStampError
+        By what is returned: no stamp, not the one that was asked for, or by an authority that no list names for time.
+    """
+    ask = asking(url, web)
+
+    def ask_and_check(query: bytes) -> bytes:
+        reply = ask(query)
+        try:
+            algorithm, digest, nonce = _asked(query)
+            token = cms.token_of_response(reply)
+            at = now() if now is not None else None
+            check_token(token, digest, lists=lists, algorithm=algorithm, nonce=nonce, now=at)
+        except MalformedError as error:
+            msg = f"what {url} sent is not a usable time stamp: {error.message}"
+            raise TimeStampError(msg) from error
+        return reply
+
+    return ask_and_check
+
+
 def check_token(
     token: bytes,
     digest: bytes,
@@ -131,6 +165,22 @@ def check_token(
         msg = f"the time stamp is not from an authority on the trust lists: {why}"
         raise TimeStampError(msg, hint="add the trust list that names it")
     return read
+
+
+def _asked(query: bytes) -> tuple[str, bytes, bytes]:
+    """Return algorithm, digest and nonce of a request."""
+    parts = der.parse(query).expect(SEQUENCE).children()
+    imprint = parts[1].expect(SEQUENCE).children() if len(parts) > 1 else []
+    if len(imprint) != 2:
+        msg = "the request for a time stamp does not have the form of RFC 3161"
+        raise MalformedError(msg)
+    named = imprint[0].expect(SEQUENCE).children()[:1]
+    algorithm = next((name for name, encoded in _OIDS.items() if named and named[0].encoded == encoded), "")
+    if not algorithm:
+        msg = "the request for a time stamp is for a digest that is not accepted"
+        raise MalformedError(msg)
+    nonce = next((part.content for part in parts[2:] if part.tag == INTEGER), b"")
+    return algorithm, imprint[1].expect(OCTETS).content, nonce
 
 
 def _element(tag: int, content: bytes) -> bytes:

@@ -53,6 +53,8 @@ _STATUSES: tuple[tuple[type[Error], int], ...] = (
     (errors.KeyUnavailableError, 503),
     (errors.UnwritableError, 503),
     (errors.StoreError, 503),
+    # The clock is not right, or not known: nothing that was sent is wrong.
+    (errors.TimeStampError, 503),
     (errors.MissingExtraError, 503),
 )
 _TITLES = {

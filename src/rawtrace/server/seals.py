@@ -6,7 +6,8 @@ The order, so that a crash at any point leaves nothing that a repetition does no
 2. the seal itself is kept;
 3. its record is logged, and is durable (and cosigned, where the store asks for that);
 4. the gateway counter-signs, where the store offers it, and the first update that was kept stays;
-5. the answer.
+5. the counter-signature is logged, too;
+6. the answer.
 
 One seal is one record, so a repetition finds index and update that are there already.
 """
@@ -28,9 +29,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from rawtrace.database import METADATA, insert_missing
-from rawtrace.errors import Error, LedgerError, LimitError, LogBusyError, StoreError, UnsealableError, from_os_error
+from rawtrace.errors import Error, LedgerError, LimitError, LogBusyError, UnsealableError, from_os_error
 from rawtrace.ledger.sequencer import Accepted, Submission
 from rawtrace.server.access import Principal, Role
+from rawtrace.server.countersigner import Countersigner, key_id
 from rawtrace.server.limits import Limiter
 from rawtrace.server.problems import Problem
 from rawtrace.trust.authorityfolder import TRUST_LIST_FILE
@@ -39,10 +41,8 @@ from rawtrace.trust.certificates import pid_of
 if TYPE_CHECKING:
     from rawtrace.sealing.manifest import Manifest
     from rawtrace.sealing.model import Store as SealStore
-    from rawtrace.sealing.stamping import Stamp
     from rawtrace.server.store import Store
     from rawtrace.trust.anchors import TrustList
-    from rawtrace.trust.signer import Identity
     from rawtrace.verification.signer import Verifier
 
 SEALS = sa.Table(
@@ -62,7 +62,6 @@ SEALS = sa.Table(
 _log = logging.getLogger(__name__)
 
 SEAL_TYPE = "application/c2pa"
-GATEWAY_FOLDER = "gateway"
 MAX_SEAL_BYTES = 16 << 20
 MAX_AT_ONCE = 100
 _WAIT_S = 20.0
@@ -81,7 +80,7 @@ class Taken:
     index : int or None
         In the log; ``None`` for a store without one.
     receipt : str
-        Empty for a store without a log.
+        That of the seal, then those of the store's counter-signatures on it; empty for a store without a log.
     sidecar : bytes
         The seal with the store's counter-signature; empty where it adds none.
     """
@@ -121,6 +120,8 @@ class SealDesk:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._limiter = Limiter(store.settings.limits.seals_per_minute)
+        self.gateway = Countersigner(store, self.lists)
+        """Counter-signs, and knows the clock."""
         self._verifier: tuple[object, Verifier] | None = None
         self._lock = threading.Lock()
 
@@ -143,15 +144,15 @@ class SealDesk:
         judged: list[_Judged | Error] = [self._try(data, principal) for data in seals]
         good = [one for one in judged if isinstance(one, _Judged)]
         self._keep(good)
-        places = self._log(good)
-        return [one if isinstance(one, Error) else self._answer(one, places.get(one.digest)) for one in judged]
+        answered = self._answer(good, self._log(good))
+        return [one if isinstance(one, Error) else answered[one.digest] for one in judged]
 
     def keep_own(self, data: bytes) -> Taken:
         """Take in a seal that this store has made itself."""
         verifier = self.verifier()
         judged = replace(self._judge(data, verifier), countersign=False)
         self._keep([judged], own=True)
-        taken = self._answer(judged, self._log([judged]).get(judged.digest))
+        taken = self._answer([judged], self._log([judged]))[judged.digest]
         if isinstance(taken, Error):
             raise taken
         return taken
@@ -170,12 +171,15 @@ class SealDesk:
         if row is None:
             msg = "no such seal is kept here for whoever asks"
             raise Problem(404, msg)
+        data = bytes(row.updated or row.sidecar)
         receipt = ""
         if row.position is not None:
-            # An erased record has no new receipt; the seal itself is still there for whom it concerns.
-            with contextlib.suppress(LedgerError):
-                receipt = self._store.log.receipt(row.position).decode()
-        return Taken(claim=row.claim, index=row.position, receipt=receipt, sidecar=bytes(row.updated or row.sidecar))
+            places = [row.position, *self._places_of_updates(data)]
+            for place in places:
+                # Not published yet, or erased: it has no receipt now, and the seal itself is there.
+                with contextlib.suppress(LedgerError):
+                    receipt += self._store.log.receipt(place).decode()
+        return Taken(claim=row.claim, index=row.position, receipt=receipt, sidecar=data)
 
     def count(self, principal: Principal) -> None:
         """Count one request that makes a seal; raises ``Problem`` 429 beyond the limit."""
@@ -185,32 +189,9 @@ class SealDesk:
         """Return the trust lists that the store goes by, as they are now."""
         return self.verifier().lists
 
-    def signer(self) -> Identity:
-        """Open the store's repository identity, as it is now.
-
-        Raises
-        ------
-        StoreError
-        """
-        from rawtrace.trust.signer import load_identity
-
-        folder = self._store.folder / GATEWAY_FOLDER
-        if not folder.is_dir():
-            msg = f"this store has no repository identity in {folder}"
-            hint = f"make one: rawtrace authority repository {self._store.authority_folder} {folder} --name … --owner …"
-            raise StoreError(msg, hint=hint)
-        return load_identity(folder)
-
     def issuers(self) -> tuple[bytes, ...]:
         """Return the certificates that lie between this store's own leaves and its root, DER."""
         return (self._store.authority().certificate.public_bytes(serialization.Encoding.DER),)
-
-    def stamp(self) -> Stamp | None:
-        """Return what stamps for this store; ``None`` where it offers no time."""
-        if not self._store.settings.offers.time:
-            return None
-        clock = self._store.time_authority
-        return lambda query: clock.answer(query).body
 
     def per_month(self, pid: str) -> tuple[tuple[str, int], ...]:
         """Return how many seals of a PID were taken in, by month (``2026-01``), oldest first; no empty months."""
@@ -264,7 +245,7 @@ class SealDesk:
             label=bound.label,
             pid=pid_of(leaf),
             issuer=issuer,
-            key=_key_id(leaf),
+            key=key_id(leaf),
             countersign=known and self._store.settings.offers.gateway,
         )
 
@@ -338,17 +319,10 @@ class SealDesk:
         """Log what is not logged yet; returns index and receipt by digest."""
         if not judged or not self._store.settings.log.origin:
             return {}
-        log = self._store.log
-        try:
-            accepted = log.submit_many(
-                [Submission(kind="seal", issuer=one.issuer, key=one.key, record=one.record) for one in judged]
-            ).result(_WAIT_S)
-            places = {one.digest: (done.index, _receipt_of(done)) for one, done in zip(judged, accepted, strict=True)}
-        except (LogBusyError, FutureTimeoutError) as error:
-            msg = "the log takes no more just now" if isinstance(error, LogBusyError) else "the log's quorum is away"
-            raise _later(msg) from error
-        except LedgerError as error:
-            raise _later(error.message) from error
+        accepted = self._submit(
+            [Submission(kind="seal", issuer=one.issuer, key=one.key, record=one.record) for one in judged]
+        )
+        places = {one.digest: (done.index, _receipt_of(done)) for one, done in zip(judged, accepted, strict=True)}
         with self._store.database.write() as connection:
             for digest, (index, _) in places.items():
                 connection.execute(
@@ -356,14 +330,66 @@ class SealDesk:
                 )
         return places
 
-    def _answer(self, one: _Judged, place: tuple[int, str] | None) -> Taken | Error:
-        index, receipt = place or (None, "")
+    def _submit(self, submissions: Sequence[Submission]) -> Sequence[Accepted]:
         try:
-            return Taken(claim=one.claim, index=index, receipt=receipt, sidecar=self._update(one))
-        except Error as error:
-            # Logged it is; what keeps the gateway from signing is for its operator to mend.
-            _log.warning("the seal %s was not counter-signed: %s", one.claim, error.message)
-            return _later(f"the seal is logged and not yet counter-signed: {error.message}")
+            return self._store.log.submit_many(submissions).result(_WAIT_S)
+        except (LogBusyError, FutureTimeoutError) as error:
+            msg = "the log takes no more just now" if isinstance(error, LogBusyError) else "the log's quorum is away"
+            raise _later(msg) from error
+        except LedgerError as error:
+            raise _later(error.message) from error
+
+    def _answer(self, judged: Sequence[_Judged], places: Mapping[str, tuple[int, str]]) -> dict[str, Taken | Error]:
+        """Counter-sign what is to be, log that too, and return the answers by digest."""
+        self._forget([one for one in judged if places.get(one.digest, (0, "-"))[1] == ""])
+        updated: dict[str, bytes | Error] = {}
+        for one in judged:
+            try:
+                erased = places.get(one.digest, (0, "-"))[1] == ""
+                updated[one.digest] = b"" if erased else self._update(one)
+            except Error as error:
+                # Logged it is; what keeps the gateway from signing is for its operator to mend.
+                _log.warning("the seal %s was not counter-signed: %s", one.claim, error.message)
+                updated[one.digest] = _later(f"the seal is logged and not yet counter-signed: {error.message}")
+        receipts = self._log_updates(judged, updated)
+        answers: dict[str, Taken | Error] = {}
+        for one in judged:
+            done = updated[one.digest]
+            index, receipt = places.get(one.digest, (None, ""))
+            if isinstance(done, bytes):
+                receipt += "".join(receipts.get(one.digest, ()))
+                answers[one.digest] = Taken(claim=one.claim, index=index, receipt=receipt, sidecar=done)
+            else:
+                answers[one.digest] = done
+        return answers
+
+    def _log_updates(
+        self, judged: Sequence[_Judged], updated: Mapping[str, bytes | Error]
+    ) -> dict[str, tuple[str, ...]]:
+        """Log the store's own counter-signatures; returns their receipts by the digest of the seal."""
+        wanted: list[tuple[str, Submission]] = []
+        for one in {one.digest: one for one in judged}.values():
+            done = updated[one.digest]
+            if isinstance(done, bytes):
+                wanted += [(one.digest, update) for update in self.gateway.own_updates(done or one.data)]
+        if not wanted:
+            return {}
+        found: dict[str, tuple[str, ...]] = {}
+        for (digest, _), accepted in zip(wanted, self._submit([update for _, update in wanted]), strict=True):
+            found[digest] = (*found.get(digest, ()), _receipt_of(accepted))
+        return found
+
+    def _places_of_updates(self, data: bytes) -> list[int]:
+        places = (self._store.log.find(one.record) for one in self.gateway.own_updates(data))
+        return [place for place in places if place is not None]
+
+    def _forget(self, judged: Sequence[_Judged]) -> None:
+        """Keep nothing of a seal whose record was erased: delivered again, it does not come back."""
+        if not judged:
+            return
+        with self._store.database.write() as connection:
+            connection.execute(sa.delete(SEALS).where(SEALS.c.record.in_([one.digest for one in judged])))
+        self._store.database.settle()
 
     def _update(self, one: _Judged) -> bytes:
         """Return the counter-signed seal; empty where there is none to be had."""
@@ -371,7 +397,7 @@ class SealDesk:
             return b""
         with self._store.database.read() as connection:
             there = connection.execute(sa.select(SEALS.c.updated).where(SEALS.c.record == one.digest)).scalar()
-        made = self._reusable(one, bytes(there)) if there else self._countersigned(one)
+        made = self._reusable(one, bytes(there)) if there else self.gateway.countersigned(one.data)
         if not made or there:
             return made
         with self._store.database.write() as connection:
@@ -387,20 +413,7 @@ class SealDesk:
 
         if kept == one.data:
             return b""
-        return kept if unchanged_in(one.data, kept) else self._countersigned(one)
-
-    def _countersigned(self, one: _Judged) -> bytes:
-        from rawtrace.sealing.gateway import countersign, is_countersigned_by
-        from rawtrace.sealing.manifest import read_store
-
-        signer = self.signer()
-        if is_countersigned_by(read_store(one.data), signer):
-            return b""
-        try:
-            return countersign(one.data, signer=signer, stamp=self.stamp(), lists=self.verifier().lists).store
-        except (LimitError, UnsealableError):
-            # As deep as C2PA allows: the receipt alone is the answer.
-            return b""
+        return kept if unchanged_in(one.data, kept) else self.gateway.countersigned(one.data)
 
 
 def _receipt_of(done: Accepted) -> str:
@@ -434,11 +447,6 @@ def _signer(manifest: Manifest, sealed: SealStore, verifier: Verifier) -> tuple[
         msg = f"the certificate of the seal's signer is {standing.words}"
         raise UnsealableError(msg)
     return path.chain[0], path.anchor.name
-
-
-def _key_id(leaf: x509.Certificate) -> str:
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return hashlib.sha256(leaf.public_key().public_bytes(serialization.Encoding.DER, form)).hexdigest()[:16]
 
 
 def _later(message: str) -> Problem:

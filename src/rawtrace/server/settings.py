@@ -87,6 +87,23 @@ class Offers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """Another's clock, for a gateway that has none of its own. One that the store offers itself comes first.
+
+    Attributes
+    ----------
+    url : str
+        Where time stamps are asked for (RFC 3161), such as ``https://other.example.org/time``. It must be a
+        time-stamping authority that the store's own trust list, or one in ``accept``, names.
+    server_key : str
+        SHA-256 of the public key of a server that certifies itself, hexadecimal.
+    """
+
+    url: str = ""
+    server_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
     """First certificates.
 
@@ -177,6 +194,7 @@ class Settings:
     listen: Listen = field(default_factory=Listen)
     log: LogSettings = field(default_factory=LogSettings)
     offers: Offers = field(default_factory=Offers)
+    time: Time = field(default_factory=Time)
     enrolment: Enrolment = field(default_factory=Enrolment)
     login: Login = field(default_factory=Login)
     limits: Limits = field(default_factory=Limits)

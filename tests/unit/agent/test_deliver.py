@@ -15,7 +15,7 @@ import pytest
 
 from rawtrace import durable
 from rawtrace.agent import deliver as delivering
-from rawtrace.agent.courier import Courier, retry_after_s
+from rawtrace.agent.courier import Courier, records_in, retry_after_s
 from rawtrace.agent.deliver import Deliveries
 from rawtrace.agent.deliverybox import DeliveryBox
 from rawtrace.agent.outbox import Outbox
@@ -183,7 +183,7 @@ def test_nonsense_changes_nothing_fail(bench: Bench) -> None:
         assert (bench.waiting(), made.sidecar.read_bytes()) == (1, before)
     bench.wire.rewrite = lambda answer: answer
     bench.pass_time(8_000)
-    assert (bench.waiting(), len(bench.receipts()), bench.store.log.size) == (0, 1, 1)
+    assert (bench.waiting(), len(bench.receipts()), bench.store.log.size) == (0, 2, 2)
 
 
 def test_receipt_for_another_seal_fail(bench: Bench) -> None:
@@ -207,8 +207,35 @@ def test_receipt_for_another_seal_fail(bench: Bench) -> None:
     bench.wire.rewrite = lambda answer: answer
     bench.pass_time(8_000)
     assert (bench.waiting(), len(bench.receipts()), verify(made.asset, trust=bench.store.lists()).verdict) == (
-        0, 1, Verdict.VERIFIED_WITH_NOTES,
+        0, 2, Verdict.VERIFIED_WITH_NOTES,
     )  # fmt: skip
+
+
+def test_receipt_of_somebody_elses_counter_signature_is_left_out_fail(bench: Bench) -> None:
+    bench.seal("other.tif")
+    kept: list[dict[str, Any]] = []
+    bench.wire.rewrite = lambda answer: lines(answer, lambda one: kept.append(one))
+    bench.pass_time(1)
+    bench.seal()
+    bench.wire.rewrite = lambda answer: lines(
+        answer, lambda one: {**one, "receipt": one["receipt"] + kept[0]["receipt"]}
+    )
+    bench.pass_time(1)
+    assert (bench.waiting(), len(bench.receipts())) == (0, 2)
+    # In front of the seal's own it is no answer to what was delivered.
+    made = bench.seal("third.tif")
+    bench.wire.rewrite = lambda answer: lines(
+        answer, lambda one: {**one, "receipt": kept[0]["receipt"] + one["receipt"]}
+    )
+    bench.pass_time(1)
+    assert (bench.waiting(), bench.receipts("third.tif"), "another seal" in bench.error()) == (1, (), True)
+    # A counter-signature's receipt whose proof leads nowhere makes the answer no good either.
+    bench.wire.rewrite = lambda answer: lines(
+        answer, lambda one: {**one, "receipt": one["receipt"].replace(f"index {one['index'] + 1}", "index 0")}
+    )
+    bench.pass_time(4_000)
+    assert (bench.waiting(), bench.receipts("third.tif")) == (1, ())
+    assert made.sidecar is not None
 
 
 def sidecars(bench: Bench, made: Seal, new_identity: Any, tmp_path: Path) -> Iterator[tuple[str, bytes]]:
@@ -265,13 +292,16 @@ def test_delivered_counter_signed_and_noted(bench: Bench) -> None:
     after = made.sidecar.read_bytes()
     assert unchanged_in(before, after)
     assert after != before
-    assert (bench.waiting(), len(bench.receipts()), bench.wire.requests) == (0, 1, 1)
+    assert (bench.waiting(), len(bench.receipts()), bench.wire.requests) == (0, 2, 1)
     report = verify(made.asset, trust=bench.store.lists())
     assert {"counter-signed", "time-trusted"} <= {one.id for one in report.findings}
+    # The log holds the seal and the counter-signature on it, and nothing else.
+    assert {one.record for one in bench.receipts()} == records_in(after)
+    assert "receipt-of-another-seal" not in {one.id for one in report.findings}
     bench.pass_time(10_000)
     bench.start()
     bench.pass_time(10_000)
-    assert (bench.wire.requests, bench.store.log.size) == (1, 1)
+    assert (bench.wire.requests, bench.store.log.size) == (1, 2)
     with sqlite3.connect(bench.state) as database:
         assert database.execute("SELECT count(*) FROM delivery_seal").fetchone() == (0,)
         kept = database.execute("SELECT count(*) FROM delivery WHERE receipt IS NOT NULL OR updated IS NOT NULL")
@@ -296,8 +326,8 @@ def test_outage_of_hours(bench: Bench) -> None:
     bench.start()
     bench.wire.cut = False
     bench.pass_time(1_000)
-    assert (bench.waiting(), bench.store.log.size, bench.wire.seals) == (0, 120, 120)
-    assert all(len(bench.receipts(f"{number}.tif")) == 1 for number in range(120))
+    assert (bench.waiting(), bench.store.log.size, bench.wire.seals) == (0, 240, 120)
+    assert all(len(bench.receipts(f"{number}.tif")) == 2 for number in range(120))
 
 
 def test_answers_that_are_lost_after_the_store_has_committed(bench: Bench) -> None:
@@ -305,11 +335,11 @@ def test_answers_that_are_lost_after_the_store_has_committed(bench: Bench) -> No
     for number in range(3):
         bench.seal(f"{number}.tif")
     bench.pass_time(600)
-    assert (bench.waiting(), bench.store.log.size) == (3, 3)
+    assert (bench.waiting(), bench.store.log.size) == (3, 6)
     bench.start()
     bench.wire.deaf = False
     bench.pass_time(1_000)
-    assert (bench.waiting(), bench.store.log.size) == (0, 3)
+    assert (bench.waiting(), bench.store.log.size) == (0, 6)
     assert sorted(bench.receipts(f"{number}.tif")[0].index for number in range(3)) == [0, 1, 2]
 
 
@@ -329,12 +359,12 @@ def test_one_refused_seal_holds_up_no_other(bench: Bench, new_identity: Any) -> 
     bench.signer = own
     bench.seal("good.tif")
     bench.pass_time(7_200)
-    assert (bench.waiting(), len(bench.receipts("good.tif")), bench.receipts("refused.tif")) == (1, 1, ())
+    assert (bench.waiting(), len(bench.receipts("good.tif")), bench.receipts("refused.tif")) == (1, 2, ())
     assert "422" in bench.error()
     assert bench.wire.requests < 20
     bench.seal("later.tif")
     bench.pass_time(1)
-    assert len(bench.receipts("later.tif")) == 1
+    assert len(bench.receipts("later.tif")) == 2
 
 
 @pytest.mark.parametrize(
@@ -359,7 +389,7 @@ def test_several_stores(bench: Bench, new_store: Callable[..., Store]) -> None:
     bench.seal()
     bench.pass_time(10)
     # Both say the same of the same log here, so one receipt is enough; each store was asked.
-    assert (bench.waiting(), bench.wire.requests, len(bench.receipts())) == (0, 2, 1)
+    assert (bench.waiting(), bench.wire.requests, len(bench.receipts())) == (0, 2, 2)
 
 
 def test_a_store_that_is_set_later_gets_the_older_seals(bench: Bench) -> None:
@@ -370,7 +400,7 @@ def test_a_store_that_is_set_later_gets_the_older_seals(bench: Bench) -> None:
     bench.urls = (URL,)
     bench.start()
     bench.pass_time(10)
-    assert (bench.waiting(), len(bench.receipts())) == (0, 1)
+    assert (bench.waiting(), len(bench.receipts())) == (0, 2)
 
 
 # --- the folder
@@ -394,7 +424,7 @@ def test_disk_that_is_full_while_the_receipt_is_written(bench: Bench, monkeypatc
     requests = bench.wire.requests
     bench.start()
     bench.pass_time(1)
-    assert (bench.waiting(), len(bench.receipts()), bench.wire.requests) == (0, 1, requests)
+    assert (bench.waiting(), len(bench.receipts()), bench.wire.requests) == (0, 2, requests)
     assert unchanged_in(before, made.sidecar.read_bytes())
 
 
@@ -426,7 +456,7 @@ def test_killed_between_any_two_writes(bench: Bench, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(delivering, "durable", durable)
         bench.start()
         bench.pass_time(1)
-        assert (bench.waiting(), len(bench.receipts(name)), bench.store.log.size) == (0, 1, step + 1)
+        assert (bench.waiting(), len(bench.receipts(name)), bench.store.log.size) == (0, 2, 2 * (step + 1))
         report = verify(bench.root / name, trust=bench.store.lists())
         assert "counter-signed" in {one.id for one in report.findings}
 
@@ -443,8 +473,8 @@ def test_superseded_meanwhile(bench: Bench) -> None:
     bench.wire.cut = False
     bench.pass_time(1_000)
     aside = "cells.tif.superseded-00001"
-    assert (bench.waiting(), bench.store.log.size, first.claim_sha256 != second.claim_sha256) == (0, 2, True)
-    assert (len(bench.receipts()), len(bench.receipts(aside))) == (1, 1)
+    assert (bench.waiting(), bench.store.log.size, first.claim_sha256 != second.claim_sha256) == (0, 4, True)
+    assert (len(bench.receipts()), len(bench.receipts(aside))) == (2, 2)
     assert bench.receipts()[0].record != bench.receipts(aside)[0].record
     assert verify(bench.root / "cells.tif", trust=bench.store.lists()).verdict is Verdict.VERIFIED_WITH_NOTES
 
@@ -458,7 +488,7 @@ def test_nothing_is_written_while_a_new_seal_is_made(bench: Bench) -> None:
     assert (made.sidecar.read_bytes(), bench.receipts(), bench.waiting()) == (before, (), 1)
     bench.busy.clear()
     bench.pass_time(60)
-    assert (len(bench.receipts()), bench.waiting()) == (1, 0)
+    assert (len(bench.receipts()), bench.waiting()) == (2, 0)
 
 
 def test_moved_away_meanwhile(bench: Bench, tmp_path: Path) -> None:
@@ -470,7 +500,7 @@ def test_moved_away_meanwhile(bench: Bench, tmp_path: Path) -> None:
     bench.wire.cut = False
     bench.pass_time(100)
     # The copy that was kept went to the store, which has it for whoever asks.
-    assert (bench.waiting(), bench.store.log.size, list(bench.root.iterdir())) == (0, 1, [])
+    assert (bench.waiting(), bench.store.log.size, list(bench.root.iterdir())) == (0, 2, [])
     assert bench.store.seals.per_month(summary(bench.signer.record)["pid"])[0][1] == 1
 
 
@@ -485,7 +515,7 @@ def test_what_lies_in_the_place_of_receipts(bench: Bench, tmp_path: Path) -> Non
     assert "not a file of receipts" in bench.error()
     place.unlink()
     bench.pass_time(300)
-    assert (bench.waiting(), len(bench.receipts())) == (0, 1)
+    assert (bench.waiting(), len(bench.receipts())) == (0, 2)
     assert made.sidecar is not None
 
 
@@ -497,7 +527,7 @@ def test_a_link_in_the_place_of_the_seal(bench: Bench, tmp_path: Path) -> None:
     before = elsewhere.read_bytes()
     made.sidecar.symlink_to(elsewhere)
     bench.pass_time(300)
-    assert (elsewhere.read_bytes(), made.sidecar.is_symlink(), bench.store.log.size) == (before, True, 1)
+    assert (elsewhere.read_bytes(), made.sidecar.is_symlink(), bench.store.log.size) == (before, True, 2)
 
 
 # --- older outboxes
@@ -519,4 +549,4 @@ def test_an_older_outbox_opens_and_its_seals_are_delivered(bench: Bench) -> None
     bench.outbox, bench.urls = None, (URL,)
     bench.start()
     bench.pass_time(1)
-    assert (bench.waiting(), len(bench.receipts())) == (0, 1)
+    assert (bench.waiting(), len(bench.receipts())) == (0, 2)

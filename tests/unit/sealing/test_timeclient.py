@@ -12,7 +12,7 @@ import pytest
 
 from rawtrace.errors import TimeStampError
 from rawtrace.sealing import cms
-from rawtrace.sealing.timeclient import fetch_token, request
+from rawtrace.sealing.timeclient import asking_listed, fetch_token, request
 from rawtrace.trust import authority as authorities
 from rawtrace.trust.anchors import TrustList
 from rawtrace.trust.timeauthority import TimeAuthority, create_time_authority
@@ -97,3 +97,38 @@ def test_stamped(clock: TimeAuthority, lists: tuple[TrustList, ...], algorithm: 
     digest = hashlib.new(algorithm, b"what was signed").digest()
     token = fetch(lambda query: clock.answer(query).body, lists, digest=digest, algorithm=algorithm)
     assert cms.read_token(token).stamps(b"what was signed")
+
+
+class TestForOthers:
+    """What checks each answer before it is passed on."""
+
+    def test_a_good_stamp_is_passed_on_as_it_is(self, clock: TimeAuthority, lists: tuple[TrustList, ...]) -> None:
+        query = request(DIGEST, nonce=b"\x01" * 9)
+        reply = clock.answer(query).body
+        ask = asking_listed(URL, Wire(lambda _: reply), lists)  # type: ignore[arg-type]
+        assert ask(query) == reply
+        assert asking_listed(URL, Wire(lambda _: clock.answer(request(DIGEST)).body), lists)(request(DIGEST))  # type: ignore[arg-type]
+
+    def test_answers_to_something_else_fail(self, clock: TimeAuthority, lists: tuple[TrustList, ...]) -> None:
+        query = request(DIGEST, nonce=b"\x01" * 9)
+        other = hashlib.sha256(b"something else").digest()
+        for wrong in (request(other, nonce=b"\x01" * 9), request(DIGEST, nonce=b"\x01" * 8), request(DIGEST)):
+            reply = clock.answer(wrong).body
+            with pytest.raises(TimeStampError):
+                asking_listed(URL, Wire(lambda _, reply=reply: reply), lists)(query)  # type: ignore[arg-type]
+
+    def test_a_clock_that_no_list_names_or_that_is_wrong_fail(
+        self, clock: TimeAuthority, lists: tuple[TrustList, ...]
+    ) -> None:
+        query = request(DIGEST)
+        wire = Wire(lambda query: clock.answer(query).body)
+        with pytest.raises(TimeStampError, match="trust lists"):
+            asking_listed(URL, wire, ())(query)  # type: ignore[arg-type]
+        with pytest.raises(TimeStampError, match="and this computer"):
+            asking_listed(URL, wire, lists, now=lambda: datetime.now(UTC) - timedelta(hours=1))(query)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("query", [b"", b"\x30\x00", b"\x30\x03\x02\x01\x01", b"nonsense"])
+    def test_what_is_no_request_fail(self, clock: TimeAuthority, lists: tuple[TrustList, ...], query: bytes) -> None:
+        reply = clock.answer(request(DIGEST)).body
+        with pytest.raises(TimeStampError):
+            asking_listed(URL, Wire(lambda _: reply), lists)(query)  # type: ignore[arg-type]

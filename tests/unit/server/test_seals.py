@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from rawtrace.errors import LogBusyError
+from rawtrace.errors import LedgerError, LogBusyError
 from rawtrace.ledger.receipt import read_receipts
 from rawtrace.report import Verdict
 from rawtrace.sealing.gateway import countersign, unchanged_in
@@ -21,6 +22,8 @@ from rawtrace.sealing.logrecord import record_of
 from rawtrace.sealing.manifest import read_store
 from rawtrace.sealing.seal import seal
 from rawtrace.server.access import Principal, Role
+from rawtrace.server.erasure import forget_seals
+from rawtrace.server.run import server_key
 from rawtrace.server.seals import SEALS
 from rawtrace.server.store import Store
 from rawtrace.trust import authority as authorities
@@ -32,6 +35,7 @@ from rawtrace.verification.verify import verify
 from stores import client, running
 
 TYPE = {"content-type": "application/c2pa"}
+CLOCK = "\n[offers]\ntime = true\n"
 GATEWAY = "\n[offers]\ngateway = true\ntime = true\ncertify = true\n"
 
 
@@ -164,13 +168,24 @@ def test_counter_signed_and_answered_again(gateway_store: Store, scope_of: Any, 
     updated = base64.b64decode(first["sidecar"])
     assert first["sidecar"] == again["sidecar"]
     assert unchanged_in(data, updated)
+    # The counter-signature is logged, too.
+    own, its = read_receipts(first["receipt"].encode())
+    assert (own.record, own.index) == (record_of(read_store(data).active_manifest), 0)
+    assert (its.record, its.index) == (record_of(read_store(updated).active_manifest), 1)
     # What was counter-signed already is not again, and is the same record.
     third = asked.post("/seals", content=updated, headers=TYPE).json()
-    assert ("sidecar" in third, third["index"], store.log.size) == (False, 0, 1)
+    assert ("sidecar" in third, third["index"], store.log.size) == (False, 0, 2)
+    assert [one.record for one in read_receipts(third["receipt"].encode())] == [own.record, its.record]
+    kept = asked.get(f"/seals/{first['claim']}", headers={"accept": "application/json"}).json()
+    assert [one.record for one in read_receipts(kept["receipt"].encode())] == [own.record, its.record]
+    path.with_name("cells.tif.c2pa.tlog-proof").write_text(third["receipt"])
     path.with_name("cells.tif.c2pa").write_bytes(updated)
     report = verify(path, trust=store.lists())
     assert report.verdict is Verdict.VERIFIED_WITH_NOTES
-    assert {"counter-signed", "time-trusted"} <= {finding.id for finding in report.findings}
+    found = {finding.id: finding.message for finding in report.findings}
+    assert {"counter-signed", "time-trusted"} <= set(found)
+    assert "entry 1" in found["receipt-unwitnessed"]
+    assert "entry 0" in found["ancestor-noted"]
 
 
 def test_counter_signature_of_a_store_that_is_not_known_here(
@@ -231,15 +246,55 @@ def test_many_threads_get_one_counter_signature(gateway_store: Store, scope_of: 
     assert unchanged_in(data, taken[0].sidecar)
 
 
-def test_a_record_that_was_erased(store: Store, scope_of: Any, tmp_path: Path) -> None:
+def test_what_was_erased_does_not_come_back(store: Store, scope_of: Any, tmp_path: Path) -> None:
     data = sidecar(sealed(tmp_path, scope_of(store)))
     asked = client(store, Role.GATEWAY)
     claim = asked.post("/seals", content=data, headers=TYPE).json()["claim"]
     store.log.erase(0)
-    said = asked.get(f"/seals/{claim}", headers={"accept": "application/json"}).json()
-    assert (said["index"], said["receipt"], base64.b64decode(said["sidecar"])) == (0, "", data)
+    assert forget_seals(store.database, store.log) == 1
+    assert asked.get(f"/seals/{claim}").status_code == 404
     again = asked.post("/seals", content=data, headers=TYPE).json()
     assert (again["index"], again["receipt"], store.log.size) == (0, "", 1)
+    assert rows(store) == []
+    assert forget_seals(store.database, store.log) == 0
+
+
+def test_a_counter_signed_seal_is_erased_whole(gateway_store: Store, scope_of: Any, tmp_path: Path) -> None:
+    store = gateway_store
+    scope = scope_of(store)
+    erased, other = (sidecar(sealed(tmp_path, scope, name)) for name in ("cells.tif", "other.tif"))
+    asked = client(store, Role.GATEWAY)
+    updated = base64.b64decode(asked.post("/seals", content=erased, headers=TYPE).json()["sidecar"])
+    asked.post("/seals", content=other, headers=TYPE)
+    store.log.erase(0)
+    assert forget_seals(store.database, store.log) == 1
+    # The record of the counter-signature says the same of the same seal, so it is gone, too.
+    for index in (0, 1):
+        with pytest.raises(LedgerError, match="erased"):
+            store.log.receipt(index)
+    assert [bytes(row.sidecar) for row in rows(store)] == [other]
+    assert store.log.receipt(2)
+    # Delivered again, with and without the counter-signature: an answer, and nothing kept.
+    for data in (erased, updated):
+        said = asked.post("/seals", content=data, headers=TYPE).json()
+        assert (said["index"], said["receipt"], "sidecar" in said) == (0, "", False)
+    assert (len(rows(store)), store.log.size) == (1, 4)
+
+
+def test_the_command_erases_in_log_and_store(
+    tmp_path: Path, scope_of: Any, new_store: Callable[..., Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rawtrace.cli.main import run_for_code
+
+    store = new_store("erased-store")
+    data = sidecar(sealed(tmp_path, scope_of(store)))
+    asked = client(store, Role.GATEWAY)
+    claim = asked.post("/seals", content=data, headers=TYPE).json()["claim"]
+    # Beside a running server.
+    assert run_for_code(["log", "erase", f"{store.folder}", "0", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["seals_deleted"] == 1
+    assert asked.get(f"/seals/{claim}").status_code == 404
+    assert data[100:400] not in b"".join(path.read_bytes() for path in store.folder.glob("store.sqlite*"))
 
 
 def test_who_sees_what(store: Store, scope_of: Any, tmp_path: Path) -> None:
@@ -321,6 +376,65 @@ def test_gateway_without_its_key_or_its_clock(gateway_store: Store, scope_of: An
     store.time_authority._last -= timedelta(hours=1)
     answer = asked.post("/seals", content=data, headers=TYPE)
     assert (answer.status_code, answer.json()["index"], "sidecar" in answer.json()) == (200, 0, True)
+
+
+# --- another's clock
+
+
+def test_another_stores_clock(
+    new_store: Callable[..., Store], scope_of: Any, new_identity: Any, tmp_path: Path
+) -> None:
+    keeper = new_store("keeper", more=CLOCK, tls=True, name="Example clock")
+    create_time_authority(keeper.folder / "time", authority=keeper.authority_folder)
+    with running(keeper) as clock:
+        key = server_key(keeper.folder)
+        more = f'\n[offers]\ngateway = true\ncertify = true\n\n[time]\nurl = "{clock.url}/time"\nserver_key = "{key}"\n'
+        store = new_store("without-clock", more=more)
+        new_identity(SignerKind.REPOSITORY, authority=store.authority_folder, folder=store.folder / "gateway")
+        path = sealed(tmp_path, scope_of(store))
+        asked = client(store, Role.GATEWAY)
+        # No list that the store goes by names this clock: no stamp of it is taken, and no update is made without one.
+        answer = asked.post("/seals", content=sidecar(path), headers=TYPE)
+        assert (answer.status_code, "not from an authority on the trust lists" in answer.json()["detail"]) == (
+            503,
+            True,
+        ), answer.text
+        refused = asked.post("/certify?name=old.tif", content=b"II*\0old")
+        assert (refused.status_code, "not from an authority on the trust lists" in refused.json()["detail"]) == (
+            503,
+            True,
+        ), refused.text
+        assert [row.updated for row in rows(store)] == [None]
+        listed = keeper.authority_folder / "trust-list.jws"
+        (store.folder / "keeper.jws").write_bytes(listed.read_bytes())
+        store.settings = dataclasses.replace(store.settings, accept=("keeper.jws",))
+        taken = asked.post("/seals", content=sidecar(path), headers=TYPE)
+        assert (taken.status_code, taken.json()["index"]) == (200, 0), taken.text
+        path.with_name("cells.tif.c2pa").write_bytes(base64.b64decode(taken.json()["sidecar"]))
+        report = verify(path, trust=store.lists())
+        assert {"counter-signed", "time-trusted"} <= {finding.id for finding in report.findings}
+        certified = asked.post("/certify?name=old.tif", content=b"II*\0old")
+        assert certified.status_code == 201, certified.text
+
+
+def test_a_clock_that_shows_another_key_or_is_away_fail(
+    new_store: Callable[..., Store], scope_of: Any, new_identity: Any, tmp_path: Path
+) -> None:
+    keeper = new_store("keeper", more=CLOCK, tls=True, name="Example clock")
+    create_time_authority(keeper.folder / "time", authority=keeper.authority_folder)
+    with running(keeper) as clock:
+        more = f'\n[offers]\ngateway = true\n\n[time]\nurl = "{clock.url}/time"\nserver_key = "{"0" * 64}"\n'
+        store = new_store("without-clock", more=more, authority=keeper.authority_folder)
+        new_identity(SignerKind.REPOSITORY, authority=store.authority_folder, folder=store.folder / "gateway")
+        data = sidecar(sealed(tmp_path, scope_of(store)))
+        asked = client(store, Role.GATEWAY)
+        assert asked.post("/seals", content=data, headers=TYPE).status_code == 503
+        key = dataclasses.replace(store.settings.time, server_key=server_key(keeper.folder))
+        store.settings = dataclasses.replace(store.settings, time=key)
+        assert "sidecar" in asked.post("/seals", content=data, headers=TYPE).json()
+    other = sidecar(sealed(tmp_path, scope_of(store), "other.tif"))
+    away = asked.post("/seals", content=other, headers=TYPE)
+    assert (away.status_code, "does not answer" in away.json()["detail"]) == (503, True)
 
 
 # --- by certificate

@@ -47,16 +47,16 @@ def _certify(call: Call, name: str, kind: str) -> Certified:
             index,
             name=name,
             size=int(size),
-            signer=desk.signer(),
+            signer=desk.gateway.signer(),
             source_type=source_type,
-            stamp=desk.stamp(),
+            stamp=desk.gateway.stamp(),
             lists=desk.lists(),
         )
     return certify_file(
         call.spooled,
         name=name,
-        signer=desk.signer(),
+        signer=desk.gateway.signer(),
         source_type=source_type,
-        stamp=desk.stamp(),
+        stamp=desk.gateway.stamp(),
         lists=desk.lists(),
     )

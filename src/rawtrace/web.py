@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,8 @@ class Web:
         import httpx2
 
         caller = caller or Caller()
-        headers = {"User-Agent": "rawtrace"}
+        # Compressed answers are small on the wire and may be of any size after it; some servers send them unasked.
+        headers = {"User-Agent": "rawtrace", "Accept-Encoding": "identity"}
         if caller.token:
             headers["Authorization"] = f"Bearer {caller.token}"
         self._client = httpx2.Client(
@@ -139,17 +141,14 @@ class Web:
         check_address(url)
         try:
             with self._client.stream(method, url, content=body or None, headers=dict(headers)) as response:
+                named = {name.lower(): value for name, value in response.headers.items()}
                 received = bytearray()
-                for piece in response.iter_bytes():
+                for piece in response.iter_raw():
                     received += piece
                     if len(received) > limit:
-                        msg = f"{url} sends more than {limit} bytes, which is more than such an answer ever has"
-                        raise LimitError(msg)
-                return Answer(
-                    status=response.status_code,
-                    headers={name.lower(): value for name, value in response.headers.items()},
-                    body=bytes(received),
-                )
+                        raise _too_long(url, limit)
+                content = _decoded(bytes(received), named.get("content-encoding", ""), url=url, limit=limit)
+                return Answer(status=response.status_code, headers=named, body=content)
         except httpx2.InvalidURL as error:
             msg = f"{url} is not an address"
             raise UsageError(msg) from error
@@ -249,6 +248,31 @@ def _uncertified(error: Exception) -> bool:
     """Whether a server was refused because nobody known vouches for its certificate."""
     reasons = ("self-signed certificate", "self signed certificate", "unable to get local issuer", "unable to verify")
     return "CERTIFICATE_VERIFY_FAILED" in str(error) and any(reason in str(error) for reason in reasons)
+
+
+def _decoded(body: bytes, encoding: str, *, url: str, limit: int) -> bytes:
+    name = encoding.strip().lower()
+    if name in {"", "identity"}:
+        return body
+    if name not in {"gzip", "x-gzip"}:
+        msg = f"{url} answers in the encoding {encoding[:40]!r}, which was not asked for"
+        raise NetworkError(msg)
+    machine = zlib.decompressobj(wbits=31)
+    try:
+        content = machine.decompress(body, limit + 1)
+    except zlib.error as error:
+        msg = f"{url} sends something else than the gzip that it is said to be"
+        raise NetworkError(msg) from error
+    if len(content) > limit:
+        raise _too_long(url, limit)
+    if not machine.eof:
+        msg = f"{url} breaks off in the middle of its answer"
+        raise NetworkError(msg)
+    return content
+
+
+def _too_long(url: str, limit: int) -> LimitError:
+    return LimitError(f"{url} sends more than {limit} bytes, which is more than such an answer ever has")
 
 
 def _reason(error: Exception) -> str:

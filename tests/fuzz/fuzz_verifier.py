@@ -17,7 +17,15 @@ with atheris.instrument_imports(include=["rawtrace"]):
     import rawtrace.image.completeness
     import rawtrace.image.metadata
     import rawtrace.image.preview
+    import rawtrace.ledger.addentries
+    import rawtrace.ledger.receipt
+    import rawtrace.ledger.tiles
+    import rawtrace.ledger.witness
     import rawtrace.sealing.seal
+    import rawtrace.trust.enrolment
+    import rawtrace.trust.handles.values
+    import rawtrace.trust.ocsp
+    import rawtrace.trust.timeauthority
     import rawtrace.trust.trustlist
     import rawtrace.verification.verify  # noqa: F401
 

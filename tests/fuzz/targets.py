@@ -187,6 +187,7 @@ def targets(lab: Lab) -> dict[str, Target]:
         "index": _index(lab),
         "trust-list": _trust_list(lab),
         "image": _image(lab),
+        **{name: Target(*made) for name, made in load(Path(__file__).parent / "network.py").made(lab, in_time)},
     }
 
 

@@ -25,7 +25,10 @@ from rawtrace.sealing.seal import seal
 HERE = Path(__file__).parent
 fuzz = SimpleNamespace(**runpy.run_path(str(HERE / "targets.py")))
 forge = SimpleNamespace(**runpy.run_path(str(HERE.parent / "unit" / "sealing" / "forge.py")))
-NAMES = ("sidecar", "family", "png", "jpeg", "index", "trust-list", "image")
+NAMES = (
+    "sidecar", "family", "png", "jpeg", "index", "trust-list", "image", "note", "policy", "receipt", "bundle", "upload",
+    "csr", "handle", "time-request", "ocsp-request",
+)  # fmt: skip
 #: Of hunting for each target. New finds are for whoever goes hunting: RAWTRACE_FUZZ_SECONDS=600 make soak.
 SECONDS = int(os.environ.get("RAWTRACE_FUZZ_SECONDS", "8"))
 INTERESTING = (b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\0\0\0\1", b"\x9f", b"\xbf", b"\xd8\x40")

@@ -90,6 +90,7 @@ def unit(
     user: str = "rawtrace",
     online: bool = False,
     settings: Path | None = None,
+    deliver: bool = False,
 ) -> str:
     """Return the text of a unit file.
 
@@ -103,6 +104,8 @@ def unit(
         Whether the agent asks a trust store to renew its identity, as it does for one that came from there.
     settings : Path or None
         The agent's settings file, which says where seals are delivered to.
+    deliver : bool
+        Whether seals are delivered to the store that certified the instrument.
 
     Raises
     ------
@@ -121,7 +124,8 @@ def unit(
         mounts=f"{quoted['watch']} {quoted['instrument']}",
         user=user,
         home=home,
-        settings=f" --settings {_quote(str(settings.absolute()))}" if settings is not None else "",
+        settings=(f" --settings {_quote(str(settings.absolute()))}" if settings is not None else "")
+        + (" --deliver" if deliver else ""),
         identity="ReadWritePaths" if online else "ReadOnlyPaths",
         network=_NETWORK if online or settings is not None else _NO_NETWORK,
     )

@@ -218,13 +218,15 @@ def status(root: Path | None, state: Path | None, as_json: bool) -> None:
 @click.option("--instrument", metavar="DIR", required=True, type=PATH, help="Who signs: made by `instrument new`.")
 @_settings_option
 @click.option("--user", metavar="NAME", default="rawtrace", show_default=True, help="The agent's own account.")
+@click.option("--deliver", is_flag=True, help="Deliver seals to the store that certified the instrument.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def unit(root: Path, instrument: Path, settings_file: Path | None, user: str, *, as_json: bool) -> None:
+def unit(root: Path, instrument: Path, settings_file: Path | None, user: str, *, deliver: bool, as_json: bool) -> None:
     """Print a systemd unit that runs the agent under an account of its own and lets it do nothing else.
 
     \b
     Examples:
       rawtrace agent unit --watch /data/scope-3 --instrument /etc/rawtrace/scope-3
+      rawtrace agent unit --watch /data/scope-3 --instrument /etc/rawtrace/scope-3 --deliver
     """
     from rawtrace.agent.unit import unit as unit_text
     from rawtrace.trust.signer import ORIGIN_FILE
@@ -232,8 +234,17 @@ def unit(root: Path, instrument: Path, settings_file: Path | None, user: str, *,
     # The program beside this interpreter: the unit must not depend on anybody's PATH.
     program = Path(sys.executable).with_name("rawtrace.exe" if sys.platform == "win32" else "rawtrace")
     online = (instrument / ORIGIN_FILE).is_file()
+    if deliver and not online:
+        msg = f"{instrument} was not certified by a store at an address, so there is none to deliver to"
+        raise UsageError(msg, hint="name the stores in a file: --settings FILE")
     text = unit_text(
-        watch=root, instrument=instrument, program=program, user=user, online=online, settings=settings_file
+        watch=root,
+        instrument=instrument,
+        program=program,
+        user=user,
+        online=online,
+        settings=settings_file,
+        deliver=deliver,
     )
     value = {"schema": "urn:rawtrace:schema:agent-unit:1", "file": "rawtrace-agent.service", "unit": text}
     output.emit(value, as_json=as_json, text=text.rstrip("\n"))

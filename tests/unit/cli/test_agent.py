@@ -181,6 +181,18 @@ def test_status_tells_that_it_runs(place: Path, instrument: Identity, capsys: An
     assert f"running as process {os.getpid()} since 20" in capsys.readouterr().out
 
 
+def test_a_unit_delivers_only_where_a_store_has_certified_fail(place: Path, capsys: Any) -> None:
+    words = ["agent", "unit", "--watch", str(place), "--instrument", str(place / "scope"), "--deliver"]
+    assert run_for_code(words) == 2
+    assert "--settings FILE" in capsys.readouterr().err
+    (place / "scope").mkdir(exist_ok=True)
+    (place / "scope" / "identity.json").write_text("{}")
+    assert run_for_code([*words, "--json"]) == 0
+    text = json.loads(capsys.readouterr().out)["unit"]
+    assert " --deliver\n" in text
+    assert "PrivateNetwork" not in text
+
+
 def test_the_unit_names_this_program(place: Path, capsys: Any) -> None:
     assert run_for_code(["agent", "unit", "--watch", str(place), "--instrument", str(place / "scope")]) == 0
     said = capsys.readouterr().out

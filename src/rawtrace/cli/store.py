@@ -96,6 +96,9 @@ def new(
         f"address:    {value['address']}",
     ]
     output.emit(value, as_json=as_json, text="\n".join(text))
+    root = folder / settings.authority / "root"
+    if root.exists():
+        output.note(f"note: move {root} to a medium that you lock away; nothing else here needs it")
     output.note(
         f"next: rawtrace store token {folder} --role operator --name NAME, then rawtrace serve --store {folder}"
     )

@@ -104,3 +104,23 @@ def test_an_authority_cannot_speak_of_what_it_never_certified_fail(place: Path) 
     assert "Example Optics Camera 6" in run.stderr
     for wrong in (["--feature", "hdr"], ["--product", "A", "B", "--serial", "1a"], ["--firmware-to", "1"]):
         assert rawtrace(place, "authority", "revoke", "authority", "--reason", "superseded", *wrong).returncode == 2
+
+
+def test_what_the_agent_seals_is_found_by_a_range_of_firmware(place: Path) -> None:
+    for number, firmware in enumerate(("1.3", "1.5", "")):
+        watched = place / f"watched-{number}"
+        watched.mkdir()
+        (watched / "run.tif").write_bytes(b"pixels %d" % number)
+        settings = place / f"agent-{number}.toml"
+        settings.write_text(f"[device]\nfirmware = '{firmware}'\n" if number == 0 else "")
+        told = ["--firmware", firmware] if number == 1 else []
+        done(
+            place, "agent", "run", "--watch", f"{watched}", "--instrument", "camera", "--once", "--quiet-period", "0",
+            "--state", f"state-{number}.sqlite", "--settings", f"{settings}", *told,
+        )  # fmt: skip
+    done(
+        place, "authority", "revoke", "authority", "--product", "Example Optics", "Camera 6", "--firmware-to", "1.4",
+        "--reason", "privilegeWithdrawn", "--compromised-from", "2026-01-01",
+    )  # fmt: skip
+    verdicts = [report(place, f"watched-{number}/run.tif")["verdict"] for number in range(3)]
+    assert verdicts == ["rejected", "verified-with-notes", "inconclusive"]

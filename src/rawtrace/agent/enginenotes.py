@@ -58,7 +58,14 @@ class EngineNotes:
         if name is None or look(note.path) is None:
             _LOG.warning("a note names %s, which is no asset in the watched folder; it is passed over", note.path)
         elif not register.looks_sealed(name, note.fingerprint):
-            told = Told(fingerprint=note.fingerprint, engine=note.engine, reason=note.reason, vouched=vouched)
+            told = Told(
+                fingerprint=note.fingerprint,
+                engine=note.engine,
+                reason=note.reason,
+                vouched=vouched,
+                # What anybody could have written says when, and never with what.
+                device=note.device if vouched else None,
+            )
             self._outbox.tell(name, told)
             self._told[name] = told
             register.enlist([(name, self._watched.kind(name))])

@@ -14,6 +14,7 @@ the disk and so neither loses the asset nor seals it twice.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,8 @@ from rawtrace.agent import deliverybox
 from rawtrace.agent.rows import COLUMNS, SCHEMA_VERSION, Row, State, as_row, in_words, read_rows
 from rawtrace.agent.watch import Kind
 from rawtrace.errors import OutboxError
-from rawtrace.sealing.finished import Fingerprint
+from rawtrace.sealing.finished import Fingerprint, device_json, read_device
+from rawtrace.sealing.statements import Device
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asset (
@@ -59,6 +61,7 @@ CREATE TABLE IF NOT EXISTS finished (
     reason TEXT NOT NULL,
     vouched INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS finished_device (path BLOB PRIMARY KEY, device TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 
@@ -80,6 +83,7 @@ class Told:
     engine: str
     reason: str
     vouched: bool
+    device: Device | None = None
 
 
 class Outbox:
@@ -191,6 +195,7 @@ class Outbox:
                 (label, claim_sha256, content_sha256, self._now(), how, how, os.fsencode(name)),
             )
             database.execute("DELETE FROM finished WHERE path = ?", (os.fsencode(name),))
+            database.execute("DELETE FROM finished_device WHERE path = ?", (os.fsencode(name),))
             deliverybox.queue(database, os.fsencode(name), sidecar)
 
     def found_sealed(self, name: str, *, fingerprint: Fingerprint, label: str, claim_sha256: str) -> None:
@@ -273,15 +278,25 @@ class Outbox:
                 "INSERT OR REPLACE INTO finished (path, fingerprint, engine, reason, vouched) VALUES (?, ?, ?, ?, ?)",
                 (os.fsencode(name), told.fingerprint.text(), told.engine, told.reason, int(told.vouched)),
             )
+            database.execute("DELETE FROM finished_device WHERE path = ?", (os.fsencode(name),))
+            if told.device is not None:
+                database.execute(
+                    "INSERT INTO finished_device (path, device) VALUES (?, ?)",
+                    (os.fsencode(name), json.dumps(device_json(told.device))),
+                )
 
     def told(self) -> dict[str, Told]:
         """Return what engines said of assets that are not sealed yet."""
         with in_words(self.path):
-            found = self._database.execute("SELECT path, fingerprint, engine, reason, vouched FROM finished").fetchall()
+            found = self._database.execute(
+                "SELECT path, fingerprint, engine, reason, vouched, device"
+                " FROM finished LEFT JOIN finished_device USING (path)"
+            ).fetchall()
         result: dict[str, Told] = {}
-        for path, text, engine, reason, vouched in found:
+        for path, text, engine, reason, vouched, said in found:
             if fingerprint := Fingerprint.parse(text):
-                told = Told(fingerprint=fingerprint, engine=engine, reason=reason, vouched=bool(vouched))
+                device = read_device(json.loads(said)) if said else None
+                told = Told(fingerprint=fingerprint, engine=engine, reason=reason, vouched=bool(vouched), device=device)
                 result[os.fsdecode(path)] = told
         return result
 

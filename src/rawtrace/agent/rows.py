@@ -16,7 +16,7 @@ from rawtrace.agent.watch import Kind
 from rawtrace.errors import OutboxError
 from rawtrace.sealing.finished import Fingerprint
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 COLUMNS = (
     "id, path, kind, state, first_seen, fingerprint, quiet_s, reason, attempts, error, how, capture, supersede,"
     " sidecar_before, label, claim_sha256, content_sha256, sealed_at, gone"

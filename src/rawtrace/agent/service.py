@@ -305,6 +305,9 @@ class Service:
             return
         vouched = decision.how is How.ENGINE and told is not None and told.vouched
         capture = Capture.ENGINE_HOOK if vouched else Capture.WATCHED_FOLDER
+        device = self._settings.device
+        if vouched and told is not None and told.device is not None:
+            device = told.device.filled_from(device)
         before = work.digest_of(sidecar_of(path, track.kind)) if track.supersede else ""
         if not self._outbox.begin(
             track.name, fingerprint=fingerprint, how=decision.how, capture=capture, sidecar_before=before
@@ -320,6 +323,7 @@ class Service:
                 capture=capture,
                 supersede=track.supersede,
                 content_before=track.content_before if before else "",
+                device=device,
             )
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rawtrace.agent.finish import Patience
 from rawtrace.agent.rows import Row
+from rawtrace.sealing.statements import Device
 
 _LOG = logging.getLogger("rawtrace.agent")
 
@@ -20,6 +21,8 @@ class Settings:
     Attributes
     ----------
     patience : Patience
+    device : Device or None
+        With what this instrument records, as its operator told: stated of everything, unless the engine knows better.
     engine_notes : Path or None
         A folder that only the acquisition software's account can write to: notes in it make a seal say
         ``engine-hook``. Notes in the watched folder say no more than that an asset is finished.
@@ -35,6 +38,7 @@ class Settings:
     """
 
     patience: Patience = field(default_factory=Patience)
+    device: Device | None = None
     engine_notes: Path | None = None
     sweep_s: float = 30.0
     poll_s: float = 1.0

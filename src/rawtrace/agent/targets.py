@@ -1,8 +1,12 @@
-"""The agent's settings file: to which stores it delivers.
+"""The agent's settings file: to which stores it delivers, and what the instrument runs.
 
 ::
 
     trust = ["trust-list.jws"]                      # whose counter-signatures are taken over; optional
+
+    [device]                                        # optional
+    firmware = "1.4.2"
+    features = []                                   # none is in use; left out: it is not known
 
     [[deliver]]
     url = "https://store.example.org"
@@ -29,6 +33,8 @@ from pathlib import Path
 
 from rawtrace import durable
 from rawtrace.errors import Error, UsageError
+from rawtrace.sealing.finished import read_device
+from rawtrace.sealing.statements import Device
 from rawtrace.trust.anchors import Anchor, Purpose, TrustList
 from rawtrace.trust.signer import Identity
 from rawtrace.web import Caller, check_address
@@ -59,10 +65,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Where seals go, and which trust lists say whose counter-signatures are taken over."""
+    """Where seals go, which trust lists say whose counter-signatures are taken over, and what the instrument runs."""
 
     stores: tuple[Target, ...] = ()
     trust: tuple[Path, ...] = ()
+    device: Device | None = None
 
 
 def read_targets(path: Path) -> Targets:
@@ -81,7 +88,7 @@ def read_targets(path: Path) -> Targets:
         msg = f"{path} is not TOML: {error}"
         raise UsageError(msg) from error
     stores, trust = document.get("deliver", []), document.get("trust", [])
-    unknown = sorted(set(document) - {"deliver", "trust"})
+    unknown = sorted(set(document) - {"deliver", "device", "trust"})
     if unknown or not isinstance(stores, list) or len(stores) > _MAX_STORES or not _all_text(trust):
         named = f"the unknown key {unknown[0]!r}" if unknown else f"something else than 1 to {_MAX_STORES} stores"
         msg = f"{path} holds {named}; expected [[deliver]] tables, and trust as a list of files"
@@ -90,7 +97,14 @@ def read_targets(path: Path) -> Targets:
     if len({one.url for one in targets}) != len(targets):
         msg = f"{path} names one store twice"
         raise UsageError(msg)
-    return Targets(stores=targets, trust=tuple(path.parent / name for name in trust))
+    device = None
+    if "device" in document:
+        try:
+            device = read_device(document["device"])
+        except Error as error:
+            msg = f"{path}: [device] holds something else than firmware as text and features as a list: {error.message}"
+            raise UsageError(msg) from error
+    return Targets(stores=targets, trust=tuple(path.parent / name for name in trust), device=device)
 
 
 def home_of(folder: Path) -> Target:

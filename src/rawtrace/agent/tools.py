@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rawtrace.agent.work import Made, SealRead, Tools
 from rawtrace.errors import SealUnreadableError, from_os_error
+from rawtrace.sealing.statements import Device
 from rawtrace.trust.signer import Identity
 
 _MAX_SEAL_BYTES = 64 << 20
@@ -15,11 +16,11 @@ _MAX_SEAL_BYTES = 64 << 20
 def tools_of(signer: Callable[[], Identity]) -> Tools:
     """Return the tools of an agent that signs as whoever ``signer`` returns when a seal begins."""
 
-    def seal_as(path: Path, *, capture: str, supersede: bool) -> Made:
+    def seal_as(path: Path, *, capture: str, supersede: bool, device: Device | None) -> Made:
         from rawtrace.sealing.assertions import Capture
         from rawtrace.sealing.seal import seal
 
-        return seal(path, signer=signer(), capture=Capture(capture), supersede=supersede)
+        return seal(path, signer=signer(), capture=Capture(capture), supersede=supersede, device=device)
 
     return Tools(seal=seal_as, read_seal=read_seal, content=content)
 

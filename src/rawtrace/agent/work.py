@@ -13,6 +13,7 @@ from typing import Protocol
 
 from rawtrace.errors import Error, from_os_error
 from rawtrace.sealing.finished import Fingerprint
+from rawtrace.sealing.statements import Device
 
 _MAX_SEAL_BYTES = 64 << 20
 #: A larger seal is delivered from beside its data only.
@@ -39,8 +40,8 @@ class Made(Protocol):
 class Sealer(Protocol):
     """Makes one seal, whole or not at all."""
 
-    def __call__(self, path: Path, *, capture: str, supersede: bool) -> Made:
-        """Seal ``path`` and say how it was captured; replace an older seal if told so."""
+    def __call__(self, path: Path, *, capture: str, supersede: bool, device: Device | None) -> Made:
+        """Seal ``path`` and say how it was captured, and with what; replace an older seal if told so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ class Job:
     capture: str
     supersede: bool
     content_before: str = ""
+    device: Device | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +155,8 @@ def do(job: Job, tools: Tools) -> Outcome:
     try:
         if job.content_before and tools.content(job.path) == job.content_before:
             return Outcome(job=job, same=True)
-        return Outcome(job=job, made=tools.seal(job.path, capture=job.capture, supersede=job.supersede))
+        made = tools.seal(job.path, capture=job.capture, supersede=job.supersede, device=job.device)
+        return Outcome(job=job, made=made)
     except Exception as error:  # noqa: BLE001  handed to the loop, which names it; the agent must live on
         return Outcome(job=job, error=error)
 

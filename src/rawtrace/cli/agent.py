@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from rawtrace.cli import output
+from rawtrace.cli import devices, output
 from rawtrace.cli.groups import Group
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import ForbiddenSealError, UsageError, from_os_error
@@ -62,7 +62,7 @@ _settings_option = click.option(
     "settings_file",
     metavar="FILE",
     type=PATH,
-    help="TOML file with a [[deliver]] table for each trust store that seals go to.",
+    help="TOML file with a [[deliver]] table for each trust store that seals go to, and [device].",
 )
 
 
@@ -102,6 +102,8 @@ _settings_option = click.option(
     type=PATH,
     help="Folder that only the acquisition software can write to; its notes make a seal say engine-hook.",
 )
+@devices.firmware_option
+@devices.feature_option
 @_settings_option
 @click.option("--deliver", is_flag=True, help="Deliver seals to the store that certified the instrument.")
 @click.option("--log", "log_file", metavar="FILE", type=PATH, help="Also log to this file; five of 5 MB are kept.")
@@ -118,6 +120,8 @@ def run(
     late_window: float,
     poll: bool,
     engine_notes: Path | None,
+    firmware: str,
+    features: tuple[str, ...],
     settings_file: Path | None,
     deliver: bool,
     log_file: Path | None,
@@ -136,6 +140,10 @@ def run(
     The identity, --state, --settings and --log lie outside the watched folder, where only
     the agent's own account can write.
 
+    --firmware and --feature, or [device] in the settings, are stated of everything that is sealed: you
+    answer for them, so start the agent anew when they change. What the engine says in --engine-notes of one
+    acquisition comes first. A status may be about one firmware or feature alone.
+
     An identity that came from an authority's address is renewed by the agent
     itself when two thirds of its certificate's life are over.
 
@@ -149,6 +157,7 @@ def run(
     from rawtrace.agent.renewal import renewal_of
     from rawtrace.agent.service import Service
     from rawtrace.agent.settings import Settings
+    from rawtrace.agent.targets import Targets, read_targets
     from rawtrace.agent.tools import tools_of
     from rawtrace.agent.watch import WatchedFolder
     from rawtrace.image.completeness import completeness
@@ -160,7 +169,10 @@ def run(
     renewal = renewal_of(instrument) if instrument.is_dir() else None
     signer = _instrument(instrument)
     patience = Patience(quiet_s=quiet_period, long_quiet_s=long_quiet)
-    settings = Settings(patience=patience, late_s=late_window, engine_notes=_notes_folder(engine_notes))
+    targets = read_targets(settings_file) if settings_file is not None else Targets()
+    told = devices.device_of(firmware, features)
+    device = targets.device if told is None else told.filled_from(targets.device)
+    settings = Settings(patience=patience, late_s=late_window, device=device, engine_notes=_notes_folder(engine_notes))
     stop = _Stop()
     with ExitStack() as stack:
         stack.enter_context(_logging(log_file))
@@ -178,7 +190,7 @@ def run(
             settings=settings,
             tell=_tell_json if as_json else lambda event: None,
             facts=renewal.facts if renewal is not None else (lambda: _certificate_facts(signer)),
-            deliveries=_deliveries(settings_file, instrument if deliver else None, outbox, watched.root, signer, stack),
+            deliveries=_deliveries(targets, instrument if deliver else None, outbox, watched.root, signer, stack),
         )
         outbox.note_facts(_facts(watched.root, instrument, mode="once" if once else "poll" if poll else "events"))
         good = True
@@ -326,19 +338,16 @@ def _tell_json(event: Any) -> None:
         output.silence_stdout()
 
 
-def _deliveries(
-    settings_file: Path | None, home: Path | None, outbox: Any, root: Path, signer: Any, stack: ExitStack
-) -> Any:
+def _deliveries(targets: Any, home: Path | None, outbox: Any, root: Path, signer: Any, stack: ExitStack) -> Any:
     """Return what delivers to the instrument's own store and those of the settings file; ``None`` without any."""
     import time
 
     from rawtrace.agent.courier import Courier, FreshWeb, Post
     from rawtrace.agent.deliver import Deliveries
     from rawtrace.agent.deliverybox import DeliveryBox
-    from rawtrace.agent.targets import Targets, accepted_lists, home_of, read_targets
+    from rawtrace.agent.targets import accepted_lists, home_of
     from rawtrace.web import Web
 
-    targets = read_targets(settings_file) if settings_file is not None else Targets()
     if home is not None:
         own = home_of(home)
         targets = replace(targets, stores=(own, *(one for one in targets.stores if one.url != own.url)))

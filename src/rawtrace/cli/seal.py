@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rawtrace.cli import output
+from rawtrace.cli import devices, output
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import Error, UsageError
 
 if TYPE_CHECKING:
     from rawtrace.sealing.seal import Seal
-    from rawtrace.sealing.statements import Device
 
 MAX_TEXT = 10_000
 _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
@@ -31,11 +30,8 @@ _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 )  # fmt: skip
 @click.option("--embed", is_flag=True, help="PNG and JPEG: write NAME.sealed.EXT with the seal inside.")
 @click.option("--operator", metavar="ORCID", default="", help="Who was at the instrument; stated as asserted.")
-@click.option("--firmware", metavar="VERSION", default="", help="Of the instrument, as it recorded the data.")
-@click.option(
-    "--feature", "features", metavar="NAME", multiple=True,
-    help="A mode of the instrument that was in use; may be given several times. none: say that none was.",
-)  # fmt: skip
+@devices.firmware_option
+@devices.feature_option
 @click.option("--personal", is_flag=True, help="Harvest personal metadata too; left out otherwise.")
 @click.option("--supersede", is_flag=True, help="Replace an earlier seal, which is kept aside and named.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -81,7 +77,7 @@ def seal(
     signer = load_identity(folder)
     _require_option(signer.kind, instrument is not None, folder)
     orcid = _orcid_url(operator)
-    device = _device(firmware, features)
+    device = devices.device_of(firmware, features)
     progress = output.progress(quiet=quiet)
     code = 0
     for path in paths:
@@ -126,18 +122,6 @@ def _told(made: Seal) -> str:
     from rawtrace.render.clean import visible
 
     return visible(f"sealed {made.asset}: {made.sidecar or 'the seal is inside'}", limit=MAX_TEXT)
-
-
-def _device(firmware: str, features: tuple[str, ...]) -> Device | None:
-    from rawtrace.sealing.statements import Device
-
-    if not firmware and not features:
-        return None
-    if "none" in features and len(features) > 1:
-        msg = "--feature none says that no feature was in use, but others are named"
-        raise UsageError(msg)
-    named = None if not features else () if features == ("none",) else features
-    return Device(firmware=firmware, features=named)
 
 
 def _require_option(kind: str, as_instrument: bool, folder: Path) -> None:

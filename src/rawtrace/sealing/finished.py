@@ -19,6 +19,7 @@ from pathlib import Path
 from rawtrace import durable, strictjson
 from rawtrace.errors import Error, MalformedError, UnreadableError, from_os_error
 from rawtrace.sealing import folderindex
+from rawtrace.sealing.statements import Device
 
 NOTES_FOLDER = ".rawtrace-notes"
 NOTE_SUFFIX = ".finished.json"
@@ -109,6 +110,8 @@ class FinishedNote:
         ``completed``, ``canceled`` or ``errored``.
     source : Path
         The note itself.
+    device : Device or None
+        With what the engine recorded, as far as it knows.
     """
 
     path: Path
@@ -116,6 +119,7 @@ class FinishedNote:
     engine: str
     reason: str
     source: Path
+    device: Device | None = None
 
 
 def is_temporary(name: str) -> bool:
@@ -137,7 +141,9 @@ def look(path: Path) -> Look | None:
     return _look_into(path)
 
 
-def leave_note(folder: Path, asset: Path, *, engine: str, reason: str = "completed") -> Path:
+def leave_note(
+    folder: Path, asset: Path, *, engine: str, reason: str = "completed", device: Device | None = None
+) -> Path:
     """Leave a note for the agent that ``asset`` is finished.
 
     Parameters
@@ -146,7 +152,7 @@ def leave_note(folder: Path, asset: Path, *, engine: str, reason: str = "complet
         Where the agent looks for notes; made if it is missing.
     asset : Path
         The file or folder, closed for good.
-    engine, reason : str
+    engine, reason, device
         See ``FinishedNote``.
 
     Raises
@@ -164,7 +170,7 @@ def leave_note(folder: Path, asset: Path, *, engine: str, reason: str = "complet
     except OSError as error:
         raise from_os_error(error, f"writing {folder}") from error
     note = folder / f"{secrets.token_hex(16)}{NOTE_SUFFIX}"
-    document = {
+    document: dict[str, object] = {
         "schema": NOTE_SCHEMA,
         "path": str(asset.absolute()),
         "fingerprint": seen.fingerprint.text(),
@@ -172,8 +178,32 @@ def leave_note(folder: Path, asset: Path, *, engine: str, reason: str = "complet
         "reason": reason[:_MAX_TEXT],
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
+    if device is not None:
+        document["device"] = device_json(device)
     durable.write_new(note, strictjson.dumps(document))
     return note
+
+
+def device_json(device: Device) -> dict[str, object]:
+    """Return a device as a note holds it; what is not known is left out."""
+    said: dict[str, object] = {"firmware": device.firmware} if device.firmware else {}
+    return said if device.features is None else {**said, "features": list(device.features)}
+
+
+def read_device(value: object) -> Device:
+    """Read what ``device_json`` wrote.
+
+    Raises
+    ------
+    MalformedError, UsageError
+    """
+    said = value if isinstance(value, dict) else {"": None}
+    firmware, features = said.get("firmware", ""), said.get("features")
+    listed = features is None or (isinstance(features, list) and all(isinstance(one, str) for one in features))
+    if set(said) - {"firmware", "features"} or not isinstance(firmware, str) or not listed:
+        msg = "what an engine says of the device is not firmware as text and features as a list"
+        raise MalformedError(msg)
+    return Device(firmware=firmware, features=None if features is None else tuple(features))
 
 
 def read_notes(folder: Path, *, known: Container[Path] = ()) -> Iterator[tuple[Path, FinishedNote | Error]]:
@@ -226,6 +256,7 @@ def _read_note(path: Path) -> FinishedNote:
         engine=str(texts["engine"])[:_MAX_TEXT],
         reason=str(texts["reason"])[:_MAX_TEXT],
         source=path,
+        device=read_device(values["device"]) if "device" in values else None,
     )
 
 

@@ -84,6 +84,15 @@ class Device:
             msg = f"{len(self.features or ())} features were named; at most {scope.MAX_FEATURES} are stated"
             raise UsageError(msg)
 
+    def filled_from(self, usual: Device | None) -> Device:
+        """Return this, with what it leaves open as it usually is."""
+        if usual is None:
+            return self
+        return Device(
+            firmware=self.firmware or usual.firmware,
+            features=usual.features if self.features is None else self.features,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superseded:

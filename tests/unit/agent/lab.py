@@ -62,6 +62,7 @@ class World:
         self.state = folder / "state" / "agent.sqlite"
         self.now, self.wall_skew = 1000.0, timedelta()
         self.seals: list[tuple[str, str, str, bool]] = []
+        self.devices: list[Any] = []
         self.errors: list[BaseException] = []
         self.during: Callable[[Path], None] = lambda path: None
         self.between: Callable[[Path], None] = lambda path: None
@@ -81,7 +82,8 @@ class World:
         path.write_bytes(data)
         return path
 
-    def seal(self, path: Path, *, capture: str, supersede: bool) -> Made:
+    def seal(self, path: Path, *, capture: str, supersede: bool, device: Any = None) -> Made:
+        self.devices.append(device)
         if self.errors:
             raise self.errors.pop(0)
         sidecar = sidecar_of(path, Kind.FOLDER if path.is_dir() else Kind.FILE)

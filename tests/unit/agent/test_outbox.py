@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from rawtrace.agent.rows import State
 from rawtrace.agent.watch import Kind
 from rawtrace.errors import OutboxError
 from rawtrace.sealing.finished import Fingerprint
+from rawtrace.sealing.statements import Device
 
 ONE, TWO = Fingerprint(size=1, mtime_ns=10), Fingerprint(size=2, mtime_ns=20)
 
@@ -121,8 +123,10 @@ def test_a_failure_is_kept_and_does_not_end_it(outbox: Outbox) -> None:
 
 def test_the_engines_word_is_kept_until_the_seal(outbox: Outbox) -> None:
     told = Told(fingerprint=ONE, engine="e", reason="completed", vouched=True)
-    outbox.tell("a.tif", told)
-    assert outbox.told() == {"a.tif": told}
+    known = dataclasses.replace(told, device=Device(firmware="1.4", features=("hdr",)))
+    for one in (told, known, told, known):
+        outbox.tell("a.tif", one)
+        assert outbox.told() == {"a.tif": one}
     outbox.enlist([("a.tif", Kind.FILE)])
     seal(outbox, "a.tif")
     assert outbox.told() == {}

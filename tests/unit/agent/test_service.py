@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import runpy
@@ -24,6 +25,7 @@ from rawtrace.errors import (
     UnwritableError,
 )
 from rawtrace.sealing.finished import NOTES_FOLDER, leave_note
+from rawtrace.sealing.statements import Device
 
 lab = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "lab.py")))
 HOUR_S = 3600.0
@@ -178,6 +180,48 @@ def test_a_note_that_only_the_engine_can_write_makes_it_an_engine_hook(world: An
     leave_note(notes, world.write("a.ome.tif"), engine="engine")
     world.service(engine_notes=notes).step()
     assert [capture for _, _, capture, _ in world.seals] == ["engine-hook"]
+
+
+USUAL = Device(firmware="1.4.2", features=())
+SAID = Device(firmware="", features=("hdr",))
+
+
+@pytest.mark.parametrize(
+    ("usual", "said", "stated"),
+    [
+        (None, None, None),
+        (USUAL, None, USUAL),
+        (None, SAID, SAID),
+        (USUAL, SAID, Device(firmware="1.4.2", features=("hdr",))),
+        (USUAL, Device(firmware="1.5"), Device(firmware="1.5", features=())),
+    ],
+)
+def test_with_what_it_was_recorded(world: Any, tmp_path: Path, usual: Any, said: Any, stated: Any) -> None:
+    notes = tmp_path / "notes"
+    leave_note(notes, world.write("a.ome.tif"), engine="engine", device=said)
+    world.service(engine_notes=notes, device=usual).step()
+    assert world.devices == [stated]
+
+
+def test_what_anybody_could_have_written_states_no_firmware_fail(world: Any) -> None:
+    leave_note(world.root / NOTES_FOLDER, world.write("a.ome.tif"), engine="engine", device=SAID)
+    world.service(device=USUAL).step()
+    assert world.devices == [USUAL]
+
+
+@pytest.mark.parametrize(
+    "device",
+    ['"1.4"', "[]", "null", '{"firmware": 7}', '{"features": "hdr"}', '{"features": ["HDR"]}', '{"serial": "7"}',
+     '{"firmware": "1\\n2"}', '{"features": [7]}'],
+)  # fmt: skip
+def test_a_note_that_names_no_device_is_passed_over_fail(world: Any, tmp_path: Path, device: str) -> None:
+    notes = tmp_path / "notes"
+    note = leave_note(notes, world.write("a.ome.tif"), engine="engine", device=SAID)
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"device": json.loads(device)}))
+    service = world.service(engine_notes=notes)
+    world.pass_time(service, 8)
+    assert [capture for _, _, capture, _ in world.seals] == ["watched-folder"]
+    assert world.devices == [None]
 
 
 def test_a_note_does_not_vouch_for_other_bytes(world: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from rawtrace.agent.targets import Targets, accepted_lists, read_targets
 from rawtrace.errors import InputNotFoundError, LimitError, UsageError
+from rawtrace.sealing.statements import Device
 from rawtrace.trust.certificates import SignerKind
 from rawtrace.trust.identity import Identity
 from rawtrace.trust.path import validate_path
@@ -44,6 +45,12 @@ def write(folder: Path, text: str, *, token: str = TOKEN, mode: int = 0o600) -> 
         GOOD + "certificate = 'a.pem'\nkey = 'b.pem'\n",
         GOOD + GOOD.replace("org/", "org"),
         GOOD * 17,
+        "device = '1.4'",
+        "[device]\nfirmware = 1.4\n",
+        "[device]\nfeatures = 'hdr'\n",
+        "[device]\nfeatures = ['High Dynamic Range']\n",
+        "[device]\nmodel = 'WF 100'\n",
+        f"[device]\nfirmware = '{'1' * 65}'\n",
     ],
 )
 def test_refused_fail(tmp_path: Path, text: str) -> None:
@@ -77,8 +84,15 @@ def test_read(tmp_path: Path) -> None:
     (one,) = found.stores
     assert (one.url, one.caller.token, one.caller.server_key_sha256) == ("https://store.example.org", TOKEN, key)
     assert (one.caller.authorities, found.trust) == (tmp_path / "ca.pem", (tmp_path / "list.jws",))
+    assert found.device is None
     assert TOKEN not in repr(found)
     assert TOKEN not in repr(one.caller)
+
+
+def test_what_the_instrument_runs(tmp_path: Path) -> None:
+    found = read_targets(write(tmp_path, f"[device]\nfirmware = '1.4.2'\n{GOOD}")).device
+    assert found == Device(firmware="1.4.2")
+    assert read_targets(write(tmp_path, "[device]\nfeatures = []\n")).device == Device(features=())
 
 
 def test_by_default_the_instruments_own_authority_says_who_may_counter_sign(

@@ -68,10 +68,11 @@ def serve(
         raise UsageError(msg)
     if background:
         words = [f"--host={host}"] if host else []
-        address = processes.begin(folder, words if port is None else [*words, f"--port={port}"])
+        with output.waiting("waiting for the server; it checks its whole log first"):
+            address = processes.begin(folder, words if port is None else [*words, f"--port={port}"])
         _tell(folder, address, as_json=as_json)
         return
-    with processes.alone(folder), Store.open(folder) as store:
+    with processes.alone(folder), Store.open(folder, progress=output.progress()) as store:
         if fresh:
             roles = (Role.OPERATOR, Role.OFFICER, Role.AUDITOR)
             output.note(f"token: {make_token(store.database, name='first operator', roles=roles)}")

@@ -34,6 +34,7 @@ from rawtrace.ledger.logstore import LogStore
 from rawtrace.ledger.note import NoteSigner
 from rawtrace.ledger.policy import MAX_POLICY, NO_QUORUM, Policy
 from rawtrace.ledger.sequencer import Accepted, Log, Submission
+from rawtrace.progress import SILENT, Progress
 from rawtrace.server.access import Access
 from rawtrace.server.attempts import Attempts
 from rawtrace.server.logdesk import LogDesk
@@ -64,15 +65,24 @@ class Store:
     database : Database
     now : callable, optional
         The clock, UTC; tests turn it.
+    progress : Progress
+        Told how far the log is checked when it is opened.
     """
 
     def __init__(
-        self, folder: Path, settings: Settings, database: Database, *, now: Callable[[], datetime] | None = None
+        self,
+        folder: Path,
+        settings: Settings,
+        database: Database,
+        *,
+        now: Callable[[], datetime] | None = None,
+        progress: Progress = SILENT,
     ) -> None:
         self.folder = folder
         self.settings = settings
         self.database = database
         self.now = now or (lambda: datetime.now(UTC))
+        self._progress = progress
         self.access = Access(database, settings)
         self.attempts = Attempts()
         """Wrong one-time codes."""
@@ -84,13 +94,21 @@ class Store:
         """Held while the authority's folder changes: one certificate or status at a time."""
 
     @classmethod
-    def open(cls, folder: Path, *, now: Callable[[], datetime] | None = None, writes_log: bool = True) -> Store:
+    def open(
+        cls,
+        folder: Path,
+        *,
+        now: Callable[[], datetime] | None = None,
+        writes_log: bool = True,
+        progress: Progress = SILENT,
+    ) -> Store:
         """Open a store's folder and make the tables that are missing.
 
         Parameters
         ----------
         writes_log : bool
             Begin to write the log at once, as a server does; a command beside a running server does not.
+        progress : Progress
 
         Raises
         ------
@@ -98,7 +116,7 @@ class Store:
         """
         settings = read_settings(folder)
         database = open_database(settings.database or folder / DATABASE_FILE)
-        store = cls(folder, settings, database, now=now)
+        store = cls(folder, settings, database, now=now, progress=progress)
         try:
             # Handlers declare their tables when they are imported.
             from rawtrace.server.app import load_handlers
@@ -144,6 +162,7 @@ class Store:
                 guard=folder / "guard",
                 quorum=cosigner,
                 interval_s=self.settings.log.interval_ms / 1000,
+                progress=self._progress,
             )
         except BaseException:
             if cosigner is not None:

@@ -272,17 +272,21 @@ def copy_of(one: Member, target: Path) -> Path:
     return Path(shutil.copytree(one.folder, target))
 
 
-def acknowledged(one: Instrument) -> list[tuple[Path, CheckedReceipt]]:
-    """Return each image of an instrument with its receipt, after checking that the receipt is the seal's and holds."""
+def acknowledged(one: Instrument) -> list[tuple[Path, list[CheckedReceipt]]]:
+    """Return each image of an instrument with its receipts, after checking that they hold and are its seal's.
+
+    The first is that of the instrument's own seal; a gateway has its counter-signature logged, too.
+    """
     policy = Policy.parse((one.home.folder / "log" / "policy").read_bytes())
     found = []
     for image in one.images():
         seal = image.with_name(f"{image.name}.c2pa")
-        (receipt,) = read_receipts(seal.with_name(f"{seal.name}.tlog-proof").read_bytes())
-        checked = check_receipt(receipt, policy)
-        assert checked.record in record_bytes(seal), f"{seal}: the receipt is another seal's"
-        assert checked.checked.time_s, f"{seal}: no witness says since when"
-        found.append((image, checked))
+        receipts = read_receipts(seal.with_name(f"{seal.name}.tlog-proof").read_bytes())
+        records = record_bytes(seal)
+        held = sorted((check_receipt(each, policy) for each in receipts), key=lambda each: records.index(each.record))
+        assert [each.record for each in held] == list(records), f"{seal}: not each signature has its receipt"
+        assert all(each.checked.time_s for each in held), f"{seal}: no witness says since when"
+        found.append((image, held))
     return found
 
 

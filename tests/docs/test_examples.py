@@ -22,6 +22,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,8 @@ FENCE = re.compile(r"^(?P<fence>`{3,})(?P<kind>console|bash|sh|shell)\s*$")
 MARK = re.compile(r"^<!--\s*(?P<kind>run|not run|setup)\s*(?::\s*(?P<text>.*?))?\s*-->$")
 NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 MIN_REASON = 15
+#: Pages that run several servers, one after another: for `make soak`.
+LONG = {"docs/tutorials/federation.md", "docs/how-to/run-a-federation.md"}
 STATUS_MARK = "@@rawtrace-docs-status@@"
 
 
@@ -146,8 +149,13 @@ def run_page(steps: list[Step], folder: Path) -> list[tuple[int, str]]:
     return [(int(code), output) for output, code in zip(parts[0::2], parts[1::2], strict=False)]
 
 
+def _named(page: Path) -> Any:
+    name = page.relative_to(ROOT).as_posix()
+    return pytest.param(page, id=name, marks=[pytest.mark.soak] if name in LONG else [])
+
+
 @pytest.mark.skipif(shutil.which("bash") is None, reason="examples are written for bash, which is not here")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", [_named(page) for page in PAGES])
 def test_every_example_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
     for program in NEEDS.findall(page.read_text(encoding="utf-8")):
         if shutil.which(program) is None:

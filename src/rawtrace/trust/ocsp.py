@@ -137,6 +137,9 @@ def answer(responder: Responder, request: bytes, *, now: datetime | None = None)
         nonce = _nonce(asked)
     except (ValueError, TypeError, OverflowError, NotImplementedError, UnsupportedAlgorithm):
         return _refuse(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
+    if serial < 0:
+        # No certificate has such a number, and no answer can be written about one.
+        return _refuse(ocsp.OCSPResponseStatus.MALFORMED_REQUEST)
     issuer = responder.authority.certificate
     if algorithm not in _HASHES or (name_hash, key_hash) != _named(issuer, algorithm):
         return _refuse(ocsp.OCSPResponseStatus.UNAUTHORIZED)

@@ -59,6 +59,14 @@ def test_a_nonce_that_no_client_sends_is_refused_fail(folder: Path, nonce: bytes
     assert forms.load_der_ocsp_response(answer).response_status is forms.OCSPResponseStatus.MALFORMED_REQUEST
 
 
+def test_a_negative_serial_number_is_refused_fail(folder: Path) -> None:
+    asked = request(folder, 0x4D << 152)
+    changed = asked.replace(b"\x02\x14\x4d", b"\x02\x14\xcd")
+    assert changed != asked
+    answer = ocsp.answer(ocsp.open_responder(folder), changed)
+    assert forms.load_der_ocsp_response(answer).response_status is forms.OCSPResponseStatus.MALFORMED_REQUEST
+
+
 def test_the_responder_is_renewed_in_time_and_keeps_its_key(folder: Path) -> None:
     first = ocsp.open_responder(folder, now=NOW)
     assert ocsp.open_responder(folder, now=NOW + 19 * DAY).certificate == first.certificate

@@ -158,6 +158,7 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/certify",
         handler="api.certify:certify",
+        before="api.certify:before",
         roles=(Role.INSTRUMENT, Role.GATEWAY, Role.OPERATOR),
         spools=True,
     ),
@@ -231,7 +232,9 @@ def create_app(store: Store) -> Starlette:
     """Return the application for an open store; closing the store is the caller's business."""
     by_path: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
-        by_path.setdefault(route.path, {})[route.method] = endpoint(route, facing(route, handler_of(route)), store)
+        by_path.setdefault(route.path, {})[route.method] = endpoint(
+            route, facing(route, handler_of(route)), store, before=_named(route.before) if route.before else None
+        )
     routes = [
         StarletteRoute(path, _by_method(methods, store), methods=list(methods)) for path, methods in by_path.items()
     ]
@@ -245,9 +248,13 @@ def create_app(store: Store) -> Starlette:
 
 def handler_of(route: Route) -> Handler:
     """Import the handler of a route."""
-    module, _, name = route.handler.partition(":")
-    handler: Handler = getattr(importlib.import_module(f"rawtrace.server.{module}"), name)
+    handler: Handler = _named(route.handler)
     return handler
+
+
+def _named(text: str) -> Any:
+    module, _, name = text.partition(":")
+    return getattr(importlib.import_module(f"rawtrace.server.{module}"), name)
 
 
 def load_handlers() -> None:

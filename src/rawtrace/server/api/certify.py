@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from rawtrace import durable
 from rawtrace.sealing import folderindex
-from rawtrace.sealing.certify import Certified, certify_file, certify_index
+from rawtrace.sealing.certify import Certified, certify_file, certify_index, check_name
 from rawtrace.server.api.seals import as_dict
 from rawtrace.server.calls import Call, json_reply
 from rawtrace.server.problems import Problem
 
 
-def certify(call: Call) -> Response:
-    """Seal what was uploaded: a file of any size, or the index of a folder; the upload itself is not kept."""
+def before(call: Call) -> None:
+    """Refuse what can be refused before gigabytes are taken in, and count the request."""
     if not call.store.settings.offers.certify:
         msg = "this store does not certify what is uploaded"
         raise Problem(404, msg)
@@ -23,9 +23,13 @@ def certify(call: Call) -> Response:
     if not name or kind not in {"file", "folder-index"}:
         msg = "the address names no ?name=, or a &kind= that is neither file nor folder-index"
         raise Problem(400, msg)
-    assert call.spooled is not None  # noqa: S101  the route spools
+    check_name(name)
     call.store.seals.count(call.principal)
-    made = _certify(call, name, kind)
+
+
+def certify(call: Call) -> Response:
+    """Seal what was uploaded: a file of any size, or the index of a folder; the upload itself is not kept."""
+    made = _certify(call, call.query["name"], call.query.get("kind", "file"))
     said = as_dict(call.store.seals.keep_own(made.store))
     said["sidecar"] = base64.b64encode(made.store).decode()
     if made.companion:

@@ -71,6 +71,10 @@ def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding
     unknown = [term for term in terms if term.casefold() not in KNOWN_SOURCE_TYPES]
     if unknown and kind is not SignerKind.INSTRUMENT:
         yield finding("source-type-unknown", f"the seal states a source type that is not known: {unknown[0]}")
+    if manifest.is_update and kind is SignerKind.INSTRUMENT:
+        message = "an instrument's key seals captures only, but this adds to an older seal"
+        yield finding("wrong-signer-kind", message, evidence={"signer_kind": str(kind), "source_types": list(terms)})
+        return
     if manifest.is_update and not terms:
         return
     if kind in {None, SignerKind.SELF}:
@@ -81,7 +85,7 @@ def _check_kind(kind: SignerKind | None, manifest: Manifest) -> Iterator[Finding
             yield finding("signer-kind-unstated", "the certificate does not say what kind of signer it is for")
         return
     problems = {assertions.forbidden_statement(kind, term, parents=parents) for term in terms or ("",)} - {""}
-    if kind is SignerKind.INSTRUMENT and not manifest.is_update:
+    if kind is SignerKind.INSTRUMENT:
         steps = sorted({str(step.get("action")) for step in actions(manifest)} - {"c2pa.created"})
         if steps:
             problems.add(f"an instrument's key seals captures only, but the seal names the step {steps[0]}")

@@ -11,7 +11,7 @@ import cbor2
 
 from forging import handmade, pki
 from forging.handmade import Part, active_of, read, said
-from forging.lab import Lab, case, copy_seal, edit, file_sha256, new_label, seal_of
+from forging.lab import Hand, Lab, case, copy_seal, edit, file_sha256, new_label, seal_of
 from forging.pki import NOW
 
 # Damage.
@@ -315,7 +315,7 @@ def update(lab: Lab, path: Path, parent: bytes, *more: handmade.Said, signer: An
     label = read(parent).label
     made = handmade.manifest(
         [handmade.ingredient(parent, label, path.name), *more],
-        lab.hand(signer or lab.repository),
+        signer if isinstance(signer, Hand) else lab.hand(signer or lab.repository),
         label=new_label(),
         code=b"c2um",
     )
@@ -347,7 +347,10 @@ def update_that_claims_a_capture(lab: Lab, out: Path) -> None:
 @case
 def update_by_an_unknown_signer(lab: Lab, out: Path) -> None:
     path = lab.data(out)
-    update(lab, path, lab.handmade(path, lab.hand(lab.instrument)), signer=lab.impostor)
+    stranger = pki.certify("Example Authority", pki.certify("Example Authority root", ca=True), ca=True)
+    leaf = pki.instrument(stranger, policies=(pki.REPOSITORY, pki.SOFTWARE))
+    signer = lab.forged_signer(leaf, kind="repository")
+    update(lab, path, lab.handmade(path, lab.hand(lab.instrument)), signer=signer)
 
 
 @case

@@ -7,12 +7,14 @@ is judged once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rawtrace.report import Finding
@@ -21,8 +23,9 @@ from rawtrace.sealing.assertions import ACQUISITION, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest, Store
 from rawtrace.trust import scope
 from rawtrace.trust.anchors import Purpose, TrustList
-from rawtrace.trust.certificates import SignerKind, signer_kind
+from rawtrace.trust.certificates import SignerKind, is_issued_by, signer_kind
 from rawtrace.trust.path import PathProblem, PathResult, PathValidator
+from rawtrace.trust.pathsearch import MAX_PATH
 from rawtrace.trust.scope import Stated
 from rawtrace.trust.status import LogProof, Standing, StatusReader
 from rawtrace.verification import receipts as receipts_of
@@ -51,18 +54,30 @@ class Verifier:
     now: datetime | None = None
     paths: PathValidator = field(init=False, repr=False, compare=False)
     statuses: StatusReader = field(init=False, repr=False, compare=False)
-    policies: tuple[Policy, ...] = field(init=False, repr=False, compare=False)
+    names_logs: bool = field(init=False, repr=False, compare=False)
+    _policies: Callable[[tuple[x509.Certificate, ...]], tuple[Policy, ...]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         """Make the memos of path validation and status look-up."""
         object.__setattr__(self, "paths", PathValidator(self.lists))
         object.__setattr__(self, "statuses", StatusReader(self.lists))
-        named = dict.fromkeys(policy for one in self.lists for policy in one.policies)
-        object.__setattr__(self, "policies", tuple(named))
+        lists = self.lists
+        object.__setattr__(self, "names_logs", any(one.policies for one in lists))
+        object.__setattr__(self, "_policies", lru_cache(maxsize=256)(lambda chain: _policies_for(chain, lists)))
 
     def clock(self) -> datetime:
         """Return the time of checking, UTC."""
         return self.now or datetime.now(UTC)
+
+    def policies_for(self, ders: Sequence[bytes]) -> tuple[Policy, ...]:
+        """Return the policies for logs by which the receipts of a signer's seals are judged.
+
+        They are those of the lists that name its authority. Where the authority's own list is among them,
+        they are that list's alone: whoever has a list can name anybody's root in it, and a log of their friends.
+        """
+        return self._policies(self.paths.validate(ders, at=self.clock()).chain)
 
     def validate_stamp(self, chain: Sequence[x509.Certificate], at: datetime) -> PathResult:
         """Validate the path of a time-stamping authority."""
@@ -120,7 +135,11 @@ def gather_signer(
     times = timestamp.check_timestamps(manifest, verifier.validate_stamp, store=store)
     stamped_at = times.signed_by.latest if times.signed_by else None
     logged = receipts_of.check(
-        manifest, receipts.about(manifest), verifier.policies, now=verifier.clock(), tolerance=CLOCK_TOLERANCE
+        manifest,
+        receipts.about(manifest),
+        verifier.policies_for(manifest.signature.chain),
+        now=verifier.clock(),
+        tolerance=CLOCK_TOLERANCE,
     )
     proven = [time for time in (stamped_at, *(proof.time for proof in logged.proofs)) if time is not None]
     trusted_at = min(proven, default=None)
@@ -138,6 +157,23 @@ def gather_signer(
         logged=logged.findings,
         time_problems=tuple(problem.message for problem in times.problems),
     )
+
+
+def _policies_for(chain: tuple[x509.Certificate, ...], lists: Sequence[TrustList]) -> tuple[Policy, ...]:
+    if not chain:
+        return ()
+    above = list(chain[1:] or chain)
+    listed = list(dict.fromkeys(anchor.certificate for one in lists for anchor in one.anchors_for(Purpose.SIGNING)))
+    for _ in range(MAX_PATH):
+        # A list may name an authority in the middle of a path, and another one the root over it.
+        found = [one for one in listed if one not in above and is_issued_by(above[-1], one)]
+        if not found:
+            break
+        above += found
+    naming = [one for one in lists if any(anchor.certificate in above for anchor in one.anchors_for(Purpose.SIGNING))]
+    prints = {one.fingerprint(hashes.SHA256()).hex() for one in above}
+    own = [one for one in naming if one.operator_sha256 in prints]
+    return tuple(dict.fromkeys(policy for one in own or naming for policy in one.policies))
 
 
 def _stated(manifest: Manifest, leaf: x509.Certificate | None) -> Stated | None:

@@ -185,7 +185,7 @@ def _check_one(
     if parent is None:
         findings.append(_unsealed(item, file))
     else:
-        beside = files.receipts_about(item.title) if verifier.policies else files.receipts
+        beside = files.receipts_about(item.title) if verifier.names_logs else files.receipts
         signer = gather_signer(parent, store, verifier, beside)
         seal = facts_of(signer)
         own = [

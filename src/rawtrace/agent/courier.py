@@ -34,6 +34,7 @@ _MAX_BATCH_BYTES = 20 << 20
 _MAX_ANSWER_BYTES = 96 << 20
 _MAX_LINE_BYTES = 32 << 20
 _MAX_OLDER = 100
+_MAX_INDEX = 2**63 - 1
 MAX_RETRY_AFTER_S = 86_400.0
 
 
@@ -174,7 +175,8 @@ class Courier:
             msg = f"{self.url} answered for another seal than the one that was delivered"
             raise RefusedError(msg)
         place, text = said.get("index"), said.get("receipt")
-        if type(place) not in (int, type(None)) or not isinstance(text, str):
+        placed = place is None or (type(place) is int and 0 <= place <= _MAX_INDEX)
+        if not placed or not isinstance(text, str):
             msg = f"{self.url} answered without an index and a receipt of the form that was expected"
             raise RefusedError(msg)
         updated, remark = b"", ""
@@ -382,13 +384,13 @@ def _places(parcel: Parcel, root: Path) -> list[Path]:
 
 def _refused(parcel: Parcel, said: dict[str, Any]) -> Undone:
     status, wait_s = said.get("status"), said.get("retry_after")
-    later_s = float(wait_s) if isinstance(wait_s, (int, float)) and wait_s > 0 else 0.0
+    later_s = float(min(wait_s, MAX_RETRY_AFTER_S)) if isinstance(wait_s, (int, float)) and wait_s > 0 else 0.0
     error = f"the store answered {status if type(status) is int else 'no status'}: {_shown(said.get('detail'))}"
     return Undone(
         parcel=parcel,
         error=error,
-        retry_after_s=min(later_s, MAX_RETRY_AFTER_S),
-        all_of_it=status in {429, 503},
+        retry_after_s=later_s,
+        all_of_it=status in (429, 503),
     )
 
 

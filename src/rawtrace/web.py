@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
+import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 from rawtrace.errors import LimitError, NetworkError, UsageError
 
 DEFAULT_LIMIT = 1 << 20
+_ANOTHER_KEY = "the server shows another key than the one it is known by"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -67,6 +69,8 @@ class Caller:
         PEM files of a client certificate (leaf first) and its key.
     timeout_s : float
         For connecting, and for each wait for bytes.
+    answer_s : float
+        For all of an answer, once it has begun: who sends a byte now and then is not waited for.
     """
 
     token: str = field(default="", repr=False)
@@ -75,6 +79,7 @@ class Caller:
     also: Path | None = None
     certificate: tuple[Path, Path] | None = None
     timeout_s: float = 10.0
+    answer_s: float = 300.0
 
 
 class Web:
@@ -90,6 +95,7 @@ class Web:
 
         caller = caller or Caller()
         # Compressed answers are small on the wire and may be of any size after it; some servers send them unasked.
+        self._answer_s = caller.answer_s
         headers = {"User-Agent": "rawtrace", "Accept-Encoding": "identity"}
         if caller.token:
             headers["Authorization"] = f"Bearer {caller.token}"
@@ -142,9 +148,12 @@ class Web:
         try:
             with self._client.stream(method, url, content=body or None, headers=dict(headers)) as response:
                 named = {name.lower(): value for name, value in response.headers.items()}
-                received = bytearray()
+                received, end = bytearray(), time.monotonic() + self._answer_s
                 for piece in response.iter_raw():
                     received += piece
+                    if time.monotonic() > end:
+                        msg = f"{url} does not answer: it takes too long"
+                        raise NetworkError(msg)
                     if len(received) > limit:
                         raise _too_long(url, limit)
                 content = _decoded(bytes(received), named.get("content-encoding", ""), url=url, limit=limit)
@@ -161,7 +170,8 @@ class Web:
                 )
                 raise NetworkError(msg, hint=hint) from error
             msg = f"{url} does not answer: {_reason(error)}"
-            raise NetworkError(msg) from error
+            hint = "ask its operator for its address as it is now (rawtrace store address)"
+            raise NetworkError(msg, hint=hint if _ANOTHER_KEY in msg else "") from error
 
     def close(self) -> None:
         """Close every connection."""
@@ -221,8 +231,7 @@ class _KeyContext(ssl.SSLContext):
             found = ""
         if not hmac.compare_digest(found, self.wanted):
             connection.close()
-            msg = "the server shows another key than the one it is known by"
-            raise ssl.SSLError(msg)
+            raise ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, _ANOTHER_KEY)
         return connection
 
 

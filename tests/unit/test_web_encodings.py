@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
 import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rawtrace.errors import LimitError, NetworkError
-from rawtrace.web import Web
+from rawtrace.web import Caller, Web
 
 Serve = Callable[[bytes, str], str]
 
@@ -59,6 +61,29 @@ def test_a_bomb_takes_no_more_memory_than_an_answer_may_have_fail(serve: Serve, 
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_an_answer_that_trickles_is_not_waited_for_fail() -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(60):
+                    self.wfile.write(b"x")
+                    time.sleep(0.05)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        started = time.monotonic()
+        with Web(Caller(answer_s=0.3)) as web, pytest.raises(NetworkError, match="too long"):
+            web.get(f"http://127.0.0.1:{server.server_port}/")
+        assert time.monotonic() - started < 2
+        server.shutdown()
 
 
 @pytest.mark.parametrize(

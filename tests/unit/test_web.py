@@ -162,8 +162,9 @@ def test_another_key_gets_no_byte_of_the_request_fail(folder: Path) -> None:
         answering(lambda request: send(request, b"here"), folder) as (url, asked),
         Web(Caller(server_key_sha256="0" * 64, token="a-token")) as web,
     ):
-        with pytest.raises(NetworkError, match="another key"):
+        with pytest.raises(NetworkError, match="not answer: the server shows another key") as caught:
             web.get(url)
+        assert "store address" in caught.value.hint
         assert asked == []
 
 

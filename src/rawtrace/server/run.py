@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import signal
 import ssl
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +143,31 @@ def serve(
     server = _Server(config, ready, uploads=store.folder / UPLOADS)
     if started is not None:
         started(server)
-    server.run()
-    if not server.started:
+    try:
+        with _ends_when_asked(server):
+            server.run()
+    except SystemExit as error:  # how uvicorn says that it cannot listen
+        if server.started:
+            raise
         msg = f"the port {listen.port} of {listen.host} cannot be had; expected one that nobody else uses"
-        raise StoreError(msg, hint="choose another: listen.port in store.toml, or --port")
+        raise StoreError(msg, hint="choose another: listen.port in store.toml, or --port") from error
+
+
+@contextlib.contextmanager
+def _ends_when_asked(server: uvicorn.Server) -> Iterator[None]:
+    """Let the signals that end a server end it, and no more: log and database are then closed in order.
+
+    uvicorn raises a signal again when it has ended, which by default ends the process on the spot.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Server(uvicorn.Server):

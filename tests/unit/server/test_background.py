@@ -51,6 +51,24 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert caught.value.hint
 
 
+def test_a_port_that_is_taken_is_said_fail(tmp_path: Path) -> None:
+    folder = found(tmp_path / "store")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        with pytest.raises(StoreError, match=r"the port .* cannot be had") as caught:
+            background.begin(folder, [f"--port={one.getsockname()[1]}"])
+    assert "listen.port" in caught.value.hint
+
+
+def test_a_server_that_was_ended_has_closed_its_database(tmp_path: Path) -> None:
+    """Else a copy of ``store.sqlite`` alone would lack what is still in the write-ahead log beside it."""
+    folder = found(tmp_path / "store")
+    background.begin(folder, [f"--port={free_port()}"])
+    assert background.end(folder)
+    assert not (folder / "store.sqlite-wal").exists()
+
+
 def test_begin_and_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = found(tmp_path / "store")
     port = free_port()

@@ -163,6 +163,11 @@ def add(
             msg = f"{text!r} is not NAME=FILE"
             raise UsageError(msg)
         files[federationfiles.list_path(name)] = _read(Path(path), trustlist.MAX_SIGNED_BYTES)
+    if policy is not None:
+        from rawtrace.verification.policy import read_policy
+
+        # Who joins could not use it, and would learn that late.
+        read_policy(policy)
     for path_named, target in ((log_policy, federationfiles.LOG_POLICY_FILE), (policy, federationfiles.POLICY_FILE)):
         if path_named is not None:
             files[target] = _read(path_named, federationfiles.MAX_POLICY_BYTES)

@@ -64,15 +64,20 @@ def add(url: str, *, name: str, prefixes: tuple[str, ...], vouches: bool, as_jso
 @sites.command(name="list")
 @_json_option
 def list_command(*, as_json: bool) -> None:
-    """Show the sites that are asked.
+    """Show the sites that are asked: your own, then those that federations name which you have joined.
 
     \b
     Examples:
       rawtrace trust sites list
     """
-    held = roots.read_roots()
-    value: dict[str, Any] = {"schema": SCHEMA, "roots": [asdict(one) for one in held]}
-    text = "\n".join(_text(one) for one in held) or "no sites yet; add one with: rawtrace trust sites add URL"
+    held, others = roots.read_roots(), roots.all_roots()
+    federated = others[len(held) :]
+    value: dict[str, Any] = {
+        "schema": SCHEMA,
+        "roots": [asdict(one) for one in held],
+        "of_federations": [asdict(one) for one in federated],
+    }
+    text = "\n".join(_text(one) for one in others) or "no sites yet; add one with: rawtrace trust sites add URL"
     output.emit(value, as_json=as_json, text=text)
 
 

@@ -36,7 +36,10 @@ _PREVIEWS = 100
     is_flag=True,
     help="Ask the network: newer trust lists, and the authority of a signer whom no list knows.",
 )
-@click.option("--policy", "policy_file", metavar="FILE", type=PATH, help="Weigh findings by this policy.")
+@click.option(
+    "--policy", "policy_named", metavar="FILE|federation:NAME",
+    help="Weigh findings by this policy, or by the one that a federation you have joined publishes.",
+)  # fmt: skip
 @click.option(
     "--originals",
     metavar="DIR",
@@ -55,7 +58,7 @@ def verify(
     paths: tuple[Path, ...],
     trust: tuple[Path, ...],
     online: bool,
-    policy_file: Path | None,
+    policy_named: str | None,
     originals: tuple[Path, ...],
     recursive: bool,
     report_file: Path | None,
@@ -81,12 +84,12 @@ def verify(
     12 altered, 13 rejected; of several the worst.
     """
     from rawtrace.verification.batch import Failure, Request, exit_code_of, verify_many
-    from rawtrace.verification.policy import DEFAULT, read_policy
+    from rawtrace.verification.policy import DEFAULT, policy_of
 
     if report_file is not None and report_file.exists():
         msg = f"{report_file} exists already and is never overwritten"
         raise UsageError(msg, hint="name another file for --report")
-    policy = read_policy(policy_file) if policy_file else DEFAULT
+    policy = policy_of(policy_named) if policy_named else DEFAULT
     assets, passed_over = _assets(paths, recursive=recursive)
     several = len(assets) != 1 or recursive or Path("-") in paths
     # Lines on a terminal are progress enough; a bar would be torn by them.

@@ -36,7 +36,7 @@ from rawtrace.trust.certificates import pid_of
 from rawtrace.trust.handles.cache import default_cache
 from rawtrace.trust.handles.names import Handle, handle_of, upper
 from rawtrace.trust.handles.resolve import Hop, Record, Resolver
-from rawtrace.trust.handles.roots import read_roots
+from rawtrace.trust.handles.roots import all_roots
 from rawtrace.trust.handles.values import INSTRUMENT_CERTIFICATE, OPERATOR
 from rawtrace.trust.online import Address
 from rawtrace.trust.path import read_chain
@@ -99,12 +99,12 @@ class Online:
 
         Raises
         ------
-        MalformedError
-            ``resolver.json`` cannot be read.
+        MalformedError, FederationError
+            ``resolver.json``, or what is kept of a federation, cannot be read.
         """
         newer, notes = _refreshed(lists)
         clock = None if now is None else (lambda: now)
-        made = cls(resolver=Resolver(read_roots(), cache=default_cache(), now=clock), held=newer, notes=notes)
+        made = cls(resolver=Resolver(all_roots(), cache=default_cache(), now=clock), held=newer, notes=notes)
         for entry in truststore.listed():
             if entry.carried is not None and sources.address_of(entry.carried.origin):
                 made._stores[entry.id] = online.read_address(entry.carried.origin)

@@ -110,6 +110,58 @@ def test_a_federation_is_joined_from_a_bundle_and_its_lists_count(
     assert (held["name"], held["expired"], held["age_days"]) == ("example", False, 0)
 
 
+STRICT = 'name = "Example rules"\nversion = 1\n[outcomes]\nno-trusted-time = "inconclusive"\n'
+
+
+def test_the_policy_of_a_federation(rawtrace: Run, published: Path, tmp_path: Path, sealed: Path) -> None:
+    unknown = rawtrace("verify", sealed, "--policy", "federation:example")
+    assert (unknown.code, "has not joined" in unknown.err) == (3, True)
+    assert rawtrace("verify", sealed, "--policy", "federation:../example").code == 1
+    policy = tmp_path / "policy.toml"
+    policy.write_text(STRICT.replace("no-trusted-time", "no-such-finding"))
+    assert rawtrace("federation", "add", published, "--policy", policy).code == 1
+    join(rawtrace, published, tmp_path)
+    none = rawtrace("verify", sealed, "--policy", "federation:example")
+    assert (none.code, "publishes no policy" in none.err) == (1, True)
+    assert rawtrace("trust", "remove", "example").code == 0
+    policy.write_text(STRICT)
+    assert rawtrace("federation", "add", published, "--policy", policy).code == 0
+    for name in ("anna", "ben"):
+        assert rawtrace("federation", "sign", published, "--key", tmp_path / name).code == 0
+    assert rawtrace("federation", "publish", published).code == 0
+    join(rawtrace, published, tmp_path)
+    # Nobody's rules apply unasked.
+    assert rawtrace("verify", sealed).code == 0
+    report = rawtrace("verify", sealed, "--policy", "federation:example", "--json")
+    assert (report.code, report.json["verdict"]) == (11, "inconclusive")
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert report.json["policy"] == f"Example rules (federation example, as of {today})"
+
+
+def join(rawtrace: Run, published: Path, folder: Path) -> None:
+    import json
+
+    files = {name: data.decode() for name, data in f.Fed(folder, published).pages().items()}
+    entry = {"name": "example", "url": "", "files": files}
+    document = {"schema": "urn:rawtrace:schema:trust-bundle:2", "lists": [], "federations": [entry]}
+    (folder / "carried.json").write_text(json.dumps(document))
+    done = rawtrace("trust", "add", root_of(published), "--from", folder / "carried.json")
+    assert done.code == 0, done.err
+
+
+def test_sites_of_a_federation_are_shown(rawtrace: Run, published: Path, tmp_path: Path) -> None:
+    site = f"https://handles.example.org={'ab' * 32}"
+    assert rawtrace("federation", "add", published, "--resolver", site).code == 0
+    for name in ("anna", "ben"):
+        assert rawtrace("federation", "sign", published, "--key", tmp_path / name).code == 0
+    assert rawtrace("federation", "publish", published).code == 0
+    assert "no sites yet" in rawtrace("trust", "sites", "list").out
+    join(rawtrace, published, tmp_path)
+    assert "https://handles.example.org  federation example" in rawtrace("trust", "sites", "list").out
+    (shown,) = rawtrace("trust", "sites", "list", "--json").json["of_federations"]
+    assert (shown["url"], shown["vouches"]) == ("https://handles.example.org", False)
+
+
 def test_a_bundle_can_be_used_without_joining(rawtrace: Run, bundle: Path, sealed: Path) -> None:
     done = rawtrace("verify", sealed, "--trust", bundle, "--json")
     assert done.code == 0

@@ -29,6 +29,7 @@ from rawtrace.trust import (
 )
 from rawtrace.trust.federated import Result
 from rawtrace.trust.federationfiles import Server
+from rawtrace.trust.handles import roots
 from rawtrace.trust.tufclient import Material, Refreshed, RefreshError
 from rawtrace.trust.tuflib import MetaFile, TargetFile
 
@@ -670,6 +671,26 @@ def test_servers_that_federations_name_are_at_hand(fed: Any) -> None:
     fed.publish(NOW, description={"resolver_roots": (site,), "stores": (site,)})
     taken_up(fed)
     assert federationstate.servers() == ((site,), (site,))
+
+
+def test_resolution_begins_at_the_sites_of_federations_that_have_a_pinned_key(fed: Any) -> None:
+    pinned = Server(url="https://handles.example.org", key_sha256="ab" * 32)
+    own = Server(url="https://own.example.org", key_sha256="cd" * 32)
+    others = (Server(url="https://unpinned.example.org"), Server(url="http://127.0.0.1:8650", key_sha256="ab" * 32))
+    fed.publish(NOW, description={"resolver_roots": (pinned, own, *others)})
+    assert roots.all_roots() == ()
+    taken_up(fed)
+    mine = roots.RootSite(url=own.url, key_sha256="ef" * 32, prefixes=("20.500.12345",), vouches=True)
+    roots.add_root(mine)
+    found = roots.all_roots()
+    # What the reader has said of a site counts, and no federation lets one vouch.
+    assert found == (
+        mine,
+        roots.RootSite(url=pinned.url, key_sha256=pinned.key_sha256, name="federation example", vouches=False),
+    )
+    assert roots.read_roots() == (mine,)
+    federated.remove("example")
+    assert roots.all_roots() == (mine,)
 
 
 @pytest.mark.parametrize("key", ["ab", "x" * 64, "AB" * 32])

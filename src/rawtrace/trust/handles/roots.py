@@ -1,7 +1,8 @@
 """Where resolution begins: the sites that answer for prefixes, each with the key it is known by.
 
-They lie in ``resolver.json`` in rawtrace's own settings. Nothing is built in:
-who asks the network, and whom, is the reader's choice.
+They lie in ``resolver.json`` in rawtrace's own settings; federations that the
+reader has joined name more, each with its key. Nothing is built in: who asks
+the network, and whom, is the reader's choice.
 """
 
 from __future__ import annotations
@@ -80,6 +81,44 @@ def read_roots() -> tuple[RootSite, ...]:
         raise MalformedError(
             msg, hint="remove the site with rawtrace trust sites remove, or correct the file"
         ) from error
+
+
+def federated_roots() -> tuple[RootSite, ...]:
+    """Return the sites that joined federations name, with their keys, as they were last accepted.
+
+    They lead the way and vouch for nobody: whose trust lists count, a federation says by carrying them. A server
+    without a pinned key is none, for a site is known by nothing else.
+
+    Raises
+    ------
+    FederationError
+        What is kept of one is damaged.
+    """
+    from rawtrace.trust import federationstate
+
+    found: dict[str, RootSite] = {}
+    for one in federationstate.all_held():
+        for server in one.description.resolver_roots:
+            root = RootSite(url=server.url, key_sha256=server.key_sha256, name=f"federation {one.name}")
+            try:
+                check_root(root)
+            except UsageError:
+                continue
+            if root.key_sha256:
+                found.setdefault(root.url, root)
+    return tuple(found.values())[:MAX_ROOTS]
+
+
+def all_roots() -> tuple[RootSite, ...]:
+    """Return the sites that were configured, then those of federations; what the reader says of a site counts.
+
+    Raises
+    ------
+    MalformedError, UnreadableError, FederationError
+    """
+    own = read_roots()
+    known = {one.url for one in own}
+    return (*own, *(one for one in federated_roots() if one.url not in known))
 
 
 def add_root(root: RootSite) -> None:

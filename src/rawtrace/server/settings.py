@@ -131,12 +131,15 @@ class Login:
 
     Attributes
     ----------
-    issuer, client_id : str
-        Of the OpenID provider, and what it calls this store.
+    issuer : str
+        Address of the OpenID provider, exactly as it names itself.
+    client_id : str
+        What the provider calls this store.
     client_secret_file : str
         Relative to the store's folder, mode 0600; empty for a public client.
     roles : dict[str, tuple[str, ...]]
-        Role to the subjects (or, with a leading ``group:``, groups) that have it.
+        Role to the subjects (or, with a leading ``group:``, groups) that have it, as in
+        ``operator = ["group:imaging-facility"]`` below ``[login.roles]``.
     """
 
     issuer: str = ""

@@ -180,7 +180,10 @@ def _read(path: Path) -> bytes:
             return stream.read(_MAX_KEY_BYTES + 1)
     except FileNotFoundError as error:
         msg = f"there is no key at {path}"
-        hint = "name the folder that `instrument new` or `workstation new` made"
+        hint = (
+            "name the folder that a command such as `instrument new` made; a key that was there before comes back"
+            " from a backup only"
+        )
         raise KeyUnavailableError(msg, hint=hint) from error
     except OSError as error:
         raise from_os_error(error, f"reading {path}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import json
 import shutil
 import tempfile
 import threading
@@ -18,10 +19,13 @@ from starlette.testclient import TestClient
 from rawtrace.server.access import Role
 from rawtrace.server.app import create_app
 from rawtrace.server.founding import Plan, found_store
+from rawtrace.server.handles import FOLDER as HANDLES
+from rawtrace.server.handles import create_handle_key
 from rawtrace.server.run import serve, server_key
 from rawtrace.server.settings import SETTINGS_FILE
 from rawtrace.server.store import Store
 from rawtrace.server.tokens import make_token
+from rawtrace.trust.handles.wire import RsaKey
 from rawtrace.web import Caller, Web
 
 NAME = "Example facility"
@@ -42,11 +46,27 @@ def _pattern(_called: str, plan: Plan) -> Path:
 def found(folder: Path, *, more: str = "", **plan: Any) -> Path:
     """Make a store; ``more`` is TOML put at the end of its settings, so it begins with a table."""
     wanted = {"name": NAME, "url": "https://store.example.org", "prefix": PREFIX, "tls": False} | plan
+    # Each test has a database of its own, which says nothing about the rest of a store.
+    database = wanted.pop("database", "")
     shutil.copytree(_pattern(folder.name, Plan(**wanted)), folder)
-    if more:
-        path = folder / SETTINGS_FILE
-        path.write_text(path.read_text() + more)
+    path = folder / SETTINGS_FILE
+    begun, blank, rest = path.read_text().partition('\ndatabase = ""\n')
+    assert blank, "the settings of a new store name its database"
+    path.write_text(f"{begun}\ndatabase = {json.dumps(database)}\n{rest}{more}")
     return folder
+
+
+@functools.cache
+def _handle_key() -> tuple[RsaKey, Path]:
+    folder = Path(tempfile.mkdtemp(dir=_patterns.name))
+    return create_handle_key(folder), folder / HANDLES
+
+
+def give_handle_key(folder: Path) -> RsaKey:
+    """Give a store the key that signs handle records: one for all tests, for it takes longer than most of them."""
+    key, made = _handle_key()
+    shutil.copytree(made, folder / HANDLES, dirs_exist_ok=True)
+    return key
 
 
 def token(store: Store, *roles: Role, pid: str = "") -> str:

@@ -21,7 +21,7 @@ from rawtrace.trust.handles import digest, values, wire
 from rawtrace.trust.handles.names import read_handle
 from rawtrace.trust.handles.values import Answer, Code
 from rawtrace.trust.identity import create_identity
-from stores import PREFIX, client
+from stores import PREFIX, client, give_handle_key
 
 PID = f"https://hdl.handle.net/{PREFIX}/widefield-1"
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ def with_instrument(store: Store, tmp_path: Path) -> Store:
         make_record(pid=PID),
         authority=store.authority_folder,
     )
-    handles.create_handle_key(store.folder)
+    give_handle_key(store.folder)
     tls = dataclasses.replace(store.settings.listen, tls=True)
     store.settings = dataclasses.replace(store.settings, listen=tls)
     return store

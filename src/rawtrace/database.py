@@ -149,6 +149,7 @@ def open_database(where: Path | str) -> Database:
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(where)),
             connect_args={"timeout": _BUSY_S, "check_same_thread": False},
+            hide_parameters=True,  # a traceback in a log shows no digest, code or record
         )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         sa.event.listen(engine, "begin", _begin_sqlite)
@@ -162,7 +163,7 @@ def open_database(where: Path | str) -> Database:
     except ImportError as error:
         msg = "PostgreSQL needs its driver, which is not installed"
         raise MissingExtraError(msg, hint="pip install 'rawtrace[server,postgres]'") from error
-    return Database(sa.create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True))
+    return Database(sa.create_engine(f"postgresql+psycopg://{rest}", pool_pre_ping=True, hide_parameters=True))
 
 
 def insert_missing(

@@ -14,7 +14,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from rawtrace.database import Database
-from rawtrace.server.limits import Limiter
+from rawtrace.server.limits import Limiter, household
 from rawtrace.server.problems import Problem
 from rawtrace.server.settings import Settings
 
@@ -150,7 +150,7 @@ class Access:
             401 for a token or session that is not good, 403 for a form that comes from elsewhere,
             429 for too many requests of somebody unknown.
         """
-        address = self.address_of(knock)
+        address = household(self.address_of(knock))
         try:
             principal = self._shown(knock)
         except Problem:

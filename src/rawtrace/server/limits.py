@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import threading
 import time
@@ -11,6 +12,17 @@ from collections.abc import Callable
 from rawtrace.server.problems import Problem
 
 _MOST_KEYS = 10_000
+
+
+def household(address: str) -> str:
+    """Return what limits go by: an IPv4 address, or the /64 of an IPv6 one, of which everybody has 2^64."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
 
 
 class Limiter:

@@ -220,7 +220,9 @@ class OpenIdConnect:
         return claims
 
     def _roles(self, claims: Mapping[str, Any]) -> frozenset[Role]:
-        known = {str(claims["sub"])}
+        subject = str(claims["sub"])
+        # Some issuers let people choose what they are called; nobody is called like a group.
+        known = set() if subject.startswith("group:") else {subject}
         for name in _GROUP_CLAIMS:
             groups = claims.get(name)
             known |= {f"group:{one}" for one in groups if isinstance(one, str)} if isinstance(groups, list) else set()

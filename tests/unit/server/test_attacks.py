@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -17,9 +18,10 @@ from starlette.testclient import TestClient
 
 from enrolments import EST, PID, ask, basic, grant, key, record
 from rawtrace.errors import DatabaseError
-from rawtrace.server import sessions
+from rawtrace.server import sessions, tokens
 from rawtrace.server.access import Role
 from rawtrace.server.app import create_app
+from rawtrace.server.limits import household
 from rawtrace.server.store import Store
 from stores import client, running, token
 
@@ -201,7 +203,38 @@ def test_writers_that_wait_leave_readers_alone_fail(store: Store) -> None:
             assert {each.result() for each in waiting} == {503}
 
 
-# --- what answers give away
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("testclient", "another", False),
+    ],
+)
+def test_who_has_many_addresses_is_one_caller_fail(one: str, other: str, same: bool) -> None:
+    assert (household(one) == household(other)) is same
+
+
+# --- what answers and logs give away
+
+
+def test_a_fault_of_the_database_shows_no_secret_in_the_log_fail(
+    store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = token(store, Role.OPERATOR)
+    digest = tokens.digest(secret)
+    with store.database.write() as connection:
+        connection.execute(sa.text("DROP TABLE access_token"))
+    answer = TestClient(create_app(store)).get("/health", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code in {500, 503}
+    assert secret not in caplog.text
+    assert digest not in caplog.text
+    with pytest.raises(DatabaseError) as caught, store.database.read() as connection:
+        connection.execute(sa.select(tokens.TOKENS).where(tokens.TOKENS.c.digest == digest))
+    assert digest not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_answer_tells_where_the_store_lies_fail(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

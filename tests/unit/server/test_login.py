@@ -43,6 +43,11 @@ def signed(claims: dict[str, Any], key: Any = KEY, alg: str = "ES256") -> str:
     return jwt.encode({"alg": alg, "kid": "one"}, claims, key, algorithms=[alg])
 
 
+def test_a_subject_that_is_called_like_a_group_is_none_fail(connect: OpenIdConnect) -> None:
+    claims = {**GOOD, "sub": "group:urn:example:officers", "groups": []}
+    assert connect._roles(claims) == {Role.PUBLIC}
+
+
 def test_good_claims_give_the_roles_of_the_settings(connect: OpenIdConnect) -> None:
     claims = connect._claims(signed(GOOD), KEYS, "n" * 64)
     assert connect._roles(claims) == {Role.PUBLIC, Role.OFFICER}

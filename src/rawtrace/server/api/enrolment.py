@@ -15,6 +15,7 @@ from rawtrace.server import enrolment, registry
 from rawtrace.server.access import Role
 from rawtrace.server.calls import Call, json_reply
 from rawtrace.server.enrolment import Applicant
+from rawtrace.server.limits import household
 from rawtrace.server.problems import Problem
 from rawtrace.trust import enrolment as rules
 from rawtrace.trust import estforms, identifiers, instruments, register
@@ -165,7 +166,8 @@ def _by_code(call: Call, credentials: str) -> Applicant:
     except IdentityRecordError:
         pid = ""
     named = hashlib.sha256(pid.encode()).hexdigest()
-    limits = {f"pair {named} {call.client}": _PAIR, f"source {call.client}": _SOURCE, f"pid {named}": _PID}
+    source = household(call.client)
+    limits = {f"pair {named} {source}": _PAIR, f"source {source}": _SOURCE, f"pid {named}": _PID}
     wait_s = call.store.attempts.wait_s(limits)
     if wait_s:
         msg = "too many wrong codes; try again later"

@@ -12,7 +12,7 @@ import click
 from cryptography.hazmat.primitives import hashes
 
 from rawtrace import durable
-from rawtrace.cli import identities, output
+from rawtrace.cli import identities, output, revocations
 from rawtrace.cli.groups import Group, Word
 from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError, UsageError
@@ -338,6 +338,10 @@ def address(folder: Path, url: str, *, as_json: bool) -> None:
     found = authorityfolder.set_url(folder, url)
     value = {"schema": "urn:rawtrace:schema:authority-address:1", "url": found.url}
     output.emit(value, as_json=as_json, text=f"certificates now point to {found.url}/ocsp and {found.url}/crl")
+
+
+for _command in revocations.COMMANDS:
+    authority.add_command(_command)
 
 
 def _issue_for_request(

@@ -240,7 +240,7 @@ def _changes_json(changes: tuple[Change, ...]) -> dict[str, Any]:
 
 def _changes_text(changes: tuple[Change, ...]) -> str:
     if not changes:
-        return "the trust store is empty; add a list with: rawtrace trust add SOURCE"
+        return "no trust lists were added yet; add one with: rawtrace trust add SOURCE"
     lines: list[str] = []
     for change in changes:
         lines.append(f"{change.outcome}: {change.name or change.id}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rawtrace import durable
-from rawtrace.errors import StoreError
+from rawtrace.errors import InputNotFoundError, StoreError
 
 SETTINGS_FILE = "store.toml"
 MAX_SETTINGS_BYTES = 1 << 18
@@ -213,6 +213,9 @@ def read_settings(folder: Path) -> Settings:
     InputNotFoundError, UnreadableError
     """
     path = folder / SETTINGS_FILE
+    if not path.exists():
+        msg = f"there is no trust store in {folder}; expected {SETTINGS_FILE} there"
+        raise InputNotFoundError(msg, hint="make one: rawtrace store new")
     try:
         document = tomllib.loads(durable.read_bounded(path, limit=MAX_SETTINGS_BYTES).decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -222,7 +222,7 @@ def export(out: Path) -> tuple[TrustList, ...]:
     unreadable = [entry for entry in entries if entry.carried is None]
     joined = bool(federationstate.names())
     if unreadable or not (entries or joined):
-        msg = unreadable[0].problem if unreadable else "the trust store is empty, so there is nothing to export"
+        msg = unreadable[0].problem if unreadable else "no trust lists were added yet, so there is nothing to export"
         raise TrustListError(msg, hint="add a list with rawtrace trust add" if not unreadable else "")
     carried = [entry.carried for entry in entries if entry.carried]
     federations = federationbundle.export_entries() if joined else ()
@@ -248,7 +248,7 @@ def remove(named: str) -> Entry:
         entry for entry in entries if entry.carried and entry.carried.trust_list.name == named
     ]
     if len(found) != 1:
-        msg = f"the trust store holds {len(found)} lists called {named}; expected one"
+        msg = f"{len(found)} of your trust lists are called {named}; expected one"
         raise InputNotFoundError(msg, hint="see rawtrace trust list for their ids")
     path = _path(found[0].id)
     try:
@@ -354,10 +354,10 @@ def _read_entry(path: Path) -> Entry:
     try:
         gathered = sources.read_stored(path)
     except Error as error:
-        msg = f"the entry {path.name} of the trust store cannot be read: {error.message}"
+        msg = f"the entry {path.name} of your trust lists cannot be read: {error.message}"
         return Entry(id=path.stem, carried=None, problem=msg)
     if entry_id(gathered.trust_list) != path.stem:
-        msg = f"the entry {path.name} of the trust store holds another list than its name says"
+        msg = f"the entry {path.name} of your trust lists holds another list than its name says"
         return Entry(id=path.stem, carried=None, problem=msg)
     return Entry(id=path.stem, carried=gathered)
 

@@ -311,12 +311,12 @@ def test_export_overwrites_nothing_and_needs_a_list(place: Path, tmp_path: Path)
         truststore.export(out)
     assert out.read_text() == "mine"
     truststore.remove("Example University instruments")
-    with pytest.raises(TrustListError, match="empty"):
+    with pytest.raises(TrustListError, match="nothing to export"):
         truststore.export(tmp_path / "other.json")
 
 
 def test_remove_needs_one_list_of_that_name(place: Path) -> None:
-    with pytest.raises(InputNotFoundError, match="0 lists"):
+    with pytest.raises(InputNotFoundError, match="0 of your trust lists"):
         truststore.remove("../authority")
     truststore.remove(truststore.listed()[0].id)
     assert load_trust() == ()

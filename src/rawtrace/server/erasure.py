@@ -15,6 +15,8 @@ from rawtrace.ledger.logstore import RECORDS
 from rawtrace.ledger.sequencer import Log
 from rawtrace.server.seals import SEALS
 
+_AT_ONCE = 100
+
 
 def forget_seals(database: Database, log: Log) -> int:
     """Delete delivered seals whose record was erased, and the records of this store's counter-signatures on them.
@@ -34,16 +36,22 @@ def forget_seals(database: Database, log: Log) -> int:
     database.prepare([SEALS])
     gone = sa.select(RECORDS.c.position).where(RECORDS.c.origin == log.origin, RECORDS.c.record.is_(None))
     erased = SEALS.c.position.in_(gone)
-    with database.read() as connection:
-        rows = connection.execute(sa.select(SEALS.c.record, SEALS.c.sidecar, SEALS.c.updated).where(erased)).all()
-    for row in rows:
-        for index in _counter_signatures(bytes(row.updated or row.sidecar), log):
-            log.erase(index)
-    if rows:
+    some = sa.select(SEALS.c.record, SEALS.c.sidecar, SEALS.c.updated).where(erased).limit(_AT_ONCE)
+    count = 0
+    while True:
+        with database.read() as connection:
+            rows = connection.execute(some).all()
+        if not rows:
+            break
+        for row in rows:
+            for index in _counter_signatures(bytes(row.updated or row.sidecar), log):
+                log.erase(index)
         with database.write() as connection:
             connection.execute(sa.delete(SEALS).where(SEALS.c.record.in_([row.record for row in rows])))
+        count += len(rows)
+    if count:
         database.settle()
-    return len(rows)
+    return count
 
 
 def _counter_signatures(seal: bytes, log: Log) -> list[int]:

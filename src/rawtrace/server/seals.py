@@ -103,6 +103,7 @@ class _Judged:
     issuer: str
     key: str
     countersign: bool
+    updates: bool
 
     @property
     def digest(self) -> str:
@@ -247,6 +248,7 @@ class SealDesk:
             issuer=issuer,
             key=key_id(leaf),
             countersign=known and self._store.settings.offers.gateway,
+            updates=bound is not sealed.active_manifest,
         )
 
     def verifier(self) -> Verifier:
@@ -370,7 +372,7 @@ class SealDesk:
         wanted: list[tuple[str, Submission]] = []
         for one in {one.digest: one for one in judged}.values():
             done = updated[one.digest]
-            if isinstance(done, bytes):
+            if isinstance(done, bytes) and (done or one.updates):
                 wanted += [(one.digest, update) for update in self.gateway.own_updates(done or one.data)]
         if not wanted:
             return {}

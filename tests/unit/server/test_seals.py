@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -290,11 +291,18 @@ def test_the_command_erases_in_log_and_store(
     data = sidecar(sealed(tmp_path, scope_of(store)))
     asked = client(store, Role.GATEWAY)
     claim = asked.post("/seals", content=data, headers=TYPE).json()["claim"]
+    old = sidecar(sealed(tmp_path, scope_of(store), "old.tif"))
+    asked.post("/seals", content=old, headers=TYPE)
     # Beside a running server.
     assert run_for_code(["log", "erase", f"{store.folder}", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["seals_deleted"] == 1
     assert asked.get(f"/seals/{claim}").status_code == 404
+    assert [bytes(row.sidecar) for row in rows(store)] == [old]
     assert data[100:400] not in b"".join(path.read_bytes() for path in store.folder.glob("store.sqlite*"))
+    time.sleep(1.1)  # the log keeps whole seconds
+    assert run_for_code(["log", "erase", f"{store.folder}", "--kind", "seal", "--older-than", "0"]) == 0
+    assert "deleted 1 delivered seal" in capsys.readouterr().out
+    assert rows(store) == []
 
 
 def test_who_sees_what(store: Store, scope_of: Any, tmp_path: Path) -> None:

@@ -167,10 +167,19 @@ class Federation:
 
     def __init__(self, folder: Path, *, instruments: int, stores: int = 3, gateway: bool = True) -> None:
         self.folder = folder
-        ports = free_ports(stores)
-        self.members = [Member(folder, number, port) for number, port in enumerate(ports, start=1)]
-        for one in self.members:
-            one.server.start()
+        self.members: list[Member] = []
+        self.instruments: list[Instrument] = []
+        try:
+            self._begin(stores, instruments, gateway=gateway)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, stores: int, instruments: int, *, gateway: bool) -> None:
+        folder = self.folder
+        for number, port in enumerate(free_ports(stores), start=1):
+            self.members.append(Member(folder, number, port))
+            self.members[-1].server.start()
         for one in self.members:
             for other in self.others(one):
                 command("store", "witness", one.folder, other.address)
@@ -186,11 +195,9 @@ class Federation:
         for one in self.members:
             one.server.stop()
             one.server.start()
-        self.instruments = [
-            Instrument(folder, f"scope{number + 1}", self.members[number % stores]) for number in range(instruments)
-        ]
-        for each in self.instruments:
-            each.agent.start()
+        for number in range(instruments):
+            self.instruments.append(Instrument(folder, f"scope{number + 1}", self.members[number % stores]))
+            self.instruments[-1].agent.start()
 
     def others(self, one: Member) -> list[Member]:
         return [other for other in self.members if other is not one]

@@ -143,7 +143,7 @@ def run_page(steps: list[Step], folder: Path) -> list[tuple[int, str]]:
     done = subprocess.run(
         [shutil.which("bash") or "bash", "--noprofile", "--norc", "-c", "\n".join(script)],
         cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=240, check=False,
+        timeout=280, check=False,
     )  # fmt: skip
     parts = re.split(rf"\n?{STATUS_MARK}(\d+)\n", done.stdout.decode("utf-8", "replace"))
     return [(int(code), output) for output, code in zip(parts[0::2], parts[1::2], strict=False)]

@@ -62,6 +62,7 @@ from rawtrace.trust.anchors import StatusRecord, TrustList
 from rawtrace.trust.certfacts import ODD, Facts, facts_of, utc
 from rawtrace.trust.pathsearch import MAX_PATH
 from rawtrace.trust.scope import Fit, Stated, fit
+from rawtrace.trust.speakers import speakers
 
 _COMPROMISES = frozenset({"keyCompromise", "cACompromise", "aACompromise"})
 _ADMINISTRATIVE = frozenset({"superseded", "cessationOfOperation", "affiliationChanged"})
@@ -141,7 +142,8 @@ def standing(
         certificate of it, by the issuer's key and the serial number, which means nothing without the issuer.
     lists : Sequence[TrustList]
         Every list that the reader has chosen may speak against any certificate. About firmware, products and
-        features only a list that names the path's own authority may speak, and of what that authority certified.
+        features only a list that speaks for the path's own authority is heard (``rawtrace.trust.speakers``), and
+        of what that authority certified.
     claimed_at : datetime or None
         The signer's own clock.
     trusted_at : datetime or None
@@ -266,10 +268,7 @@ def _scoped(
     path: Sequence[Facts], lists: Sequence[TrustList], key_ids: Sequence[bytes], stated: Stated
 ) -> Iterator[_Said]:
     """Yield the records about firmware, product or feature of the seal's signer, by whoever answers for it."""
-    certificates = {facts.certificate for facts in path}
-    for one in lists:
-        if not any(anchor.certificate in certificates for anchor in one.anchors):
-            continue
+    for one in speakers([facts.certificate for facts in path], lists):
         for key_id in key_ids:
             for record in one.scoped_statuses(key_id, manufacturer=stated.manufacturer, model=stated.model):
                 if record.scope is None:

@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from rawtrace.report import Finding
@@ -23,10 +22,10 @@ from rawtrace.sealing.assertions import ACQUISITION, INSTRUMENT
 from rawtrace.sealing.manifest import Manifest, Store
 from rawtrace.trust import scope
 from rawtrace.trust.anchors import Purpose, TrustList
-from rawtrace.trust.certificates import SignerKind, is_issued_by, signer_kind
+from rawtrace.trust.certificates import SignerKind, signer_kind
 from rawtrace.trust.path import PathProblem, PathResult, PathValidator
-from rawtrace.trust.pathsearch import MAX_PATH
 from rawtrace.trust.scope import Stated
+from rawtrace.trust.speakers import speakers
 from rawtrace.trust.status import LogProof, Standing, StatusReader
 from rawtrace.verification import receipts as receipts_of
 from rawtrace.verification.evidence import actions, statement
@@ -74,8 +73,8 @@ class Verifier:
     def policies_for(self, ders: Sequence[bytes]) -> tuple[Policy, ...]:
         """Return the policies for logs by which the receipts of a signer's seals are judged.
 
-        They are those of the lists that name its authority. Where the authority's own list is among them,
-        they are that list's alone: whoever has a list can name anybody's root in it, and a log of their friends.
+        They are those of the lists that speak for its authority (``rawtrace.trust.speakers``): whoever has a list
+        can name a log of their friends in it.
         """
         return self._policies(self.paths.validate(ders, at=self.clock()).chain)
 
@@ -160,20 +159,7 @@ def gather_signer(
 
 
 def _policies_for(chain: tuple[x509.Certificate, ...], lists: Sequence[TrustList]) -> tuple[Policy, ...]:
-    if not chain:
-        return ()
-    above = list(chain[1:] or chain)
-    listed = list(dict.fromkeys(anchor.certificate for one in lists for anchor in one.anchors_for(Purpose.SIGNING)))
-    for _ in range(MAX_PATH):
-        # A list may name an authority in the middle of a path, and another one the root over it.
-        found = [one for one in listed if one not in above and is_issued_by(above[-1], one)]
-        if not found:
-            break
-        above += found
-    naming = [one for one in lists if any(anchor.certificate in above for anchor in one.anchors_for(Purpose.SIGNING))]
-    prints = {one.fingerprint(hashes.SHA256()).hex() for one in above}
-    own = [one for one in naming if one.operator_sha256 in prints]
-    return tuple(dict.fromkeys(policy for one in own or naming for policy in one.policies))
+    return tuple(dict.fromkeys(policy for one in speakers(chain, lists) for policy in one.policies))
 
 
 def _stated(manifest: Manifest, leaf: x509.Certificate | None) -> Stated | None:

@@ -81,7 +81,6 @@ def test_addresses_that_cannot_be_asked(rawtrace: Any, address: str) -> None:
     ("site", "more"),
     [
         ("http://127.0.0.1:8650", ()),
-        ("https://example.org#sha256=" + "0" * 64, ()),
         ("https://example.org#key=0", ()),
         ("https://example.org?x#key=" + "0" * 64, ()),
         ("https://example.org#key=" + "0" * 64, ("--prefix", "20..5")),

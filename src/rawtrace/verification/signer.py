@@ -133,10 +133,11 @@ def gather_signer(
     """
     times = timestamp.check_timestamps(manifest, verifier.validate_stamp, store=store)
     stamped_at = times.signed_by.latest if times.signed_by else None
+    at_hand = receipts.about(manifest)
     logged = receipts_of.check(
         manifest,
-        receipts.about(manifest),
-        verifier.policies_for(manifest.signature.chain),
+        at_hand,
+        verifier.policies_for(manifest.signature.chain) if at_hand else (),
         now=verifier.clock(),
         tolerance=CLOCK_TOLERANCE,
     )

@@ -26,6 +26,8 @@ from typing import Any
 
 import pytest
 
+from rawtrace.server import background
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
     ROOT / "README.md",
@@ -140,11 +142,16 @@ def run_page(steps: list[Step], folder: Path) -> list[tuple[int, str]]:
         "LC_ALL": "C.UTF-8",
         "NO_COLOR": "1",
     }
-    done = subprocess.run(
-        [shutil.which("bash") or "bash", "--noprofile", "--norc", "-c", "\n".join(script)],
-        cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        timeout=280, check=False,
-    )  # fmt: skip
+    try:
+        done = subprocess.run(
+            [shutil.which("bash") or "bash", "--noprofile", "--norc", "-c", "\n".join(script)],
+            cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=280, check=False,
+        )  # fmt: skip
+    finally:
+        # A page that broke off, or took too long, leaves no server behind.
+        for number in work.glob("*/server.pid"):
+            background.end(number.parent)
     parts = re.split(rf"\n?{STATUS_MARK}(\d+)\n", done.stdout.decode("utf-8", "replace"))
     return [(int(code), output) for output, code in zip(parts[0::2], parts[1::2], strict=False)]
 

@@ -5,8 +5,8 @@
 .PHONY: help demo test lint types layers check soak interop bench docs reference clean
 
 BIN := .venv/bin
-# No byte of a caller's own environment may leak into ours.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# No byte of a caller's own environment may leak into ours; without bytecode every command compiles its imports anew.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PYTHONDONTWRITEBYTECODE
 # Options for the target's main program: make demo ARGS=--no-browser, make test ARGS='-k index'
 ARGS ?=
 

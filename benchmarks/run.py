@@ -73,7 +73,8 @@ def _measure(options: Options) -> Iterator[Row]:
         folder = Path(name)
         # As after an installation: modules compiled once, not anew in every run; the user's own settings left alone.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+        if not options.quick:
+            os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
         os.environ["RAWTRACE_CONFIG_DIR"] = str(folder / "settings")
         bench = Bench(folder=folder, quick=options.quick, repeats=options.repeats)
         signer = make_signer(bench)

@@ -24,7 +24,11 @@ def test_quick_run_prints_every_row_and_leaves_nothing_behind(tmp_path: Path) ->
     measured = {cells[0].removeprefix("| ") for cells in table}
     for what in ("rawtrace --help", "verify one small file", "seal a file of 8 MB", "verify a file of 8 MB"):
         assert what in measured
-    for what in ("an OME-Zarr", "small files in one process", "small sealed files", "agent", "seal of a small PNG"):
+    for what in (
+        *("an OME-Zarr", "small files in one process", "small sealed files", "agent", "seal of a small PNG"),
+        *("statuses loaded", "receipts of one checkpoint", "certificates found by PID"),
+        *("records in process", "log seals over HTTP"),
+    ):
         assert any(what in one for one in measured), what
     assert all(cells[1].strip() for cells in table)
     assert "c2patool" in done.stdout

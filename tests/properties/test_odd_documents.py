@@ -113,7 +113,7 @@ def test_answers_about_handles(store: Store) -> None:
 
 BODIES: tuple[tuple[str, Any], ...] = (
     ("/statuses", {"scope": {"kind": "firmware", "manufacturer": "a", "model": "b", "firmwareTo": "1"}, "reason": "x",
-                   "compromisedFrom": "2026-01-01T00:00:00Z", "doubtFrom": {"log": "a.example", "index": 1}, "note": "n"}),
+                   "compromisedFrom": "2026-01-01T00:00:00Z", "doubtFrom": {"log": "a.example", "index": 1}, "note": "n"}),  # noqa: E501
     ("/statuses", {"serial": "ab", "reason": "x"}),
     ("/statuses", {"pid": "https://hdl.handle.net/20.500.12345/x", "reason": "x"}),
     ("/tokens", {"name": "n", "roles": ["nobody"], "pid": "p", "days": 1}),

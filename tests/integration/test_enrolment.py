@@ -143,8 +143,8 @@ def test_fail_answer_that_was_not_asked_for(site: Site, monkeypatch: pytest.Monk
     request = authorities.make_request(SignerKind.INSTRUMENT, asked, held)
     leaf = authorities.issue(folder, request, renews=made.leaf, days=30, **old)[0] if not old else None
     if leaf is None:
+        grant = estclient.enrolment.Grant(pid=PID, kind=SignerKind.INSTRUMENT, record=record())
         with pytest.raises(EnrolmentError, match="time"):
-            grant = estclient.enrolment.Grant(pid=PID, kind=SignerKind.INSTRUMENT, record=record())
             estclient.check_answer(
                 made.leaf,
                 key=made.key,

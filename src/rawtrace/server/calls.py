@@ -37,6 +37,7 @@ from rawtrace.server.store import Store
 _log = logging.getLogger(__name__)
 _READS = frozenset({"GET", "HEAD"})
 _MAX_FIELDS = 50
+_HANDLES = "/api/handles/"
 #: How long a body may keep the server waiting, seconds: so long at first, and then as its bytes come in.
 PATIENCE_S = 30.0
 _SLOWEST = 4_096  # bytes a second
@@ -177,7 +178,7 @@ def endpoint(
             if not principal.known and (peer := request.scope.get("rawtrace.peer_certificate")) is not None:
                 principal = await run_in_threadpool(peers.holder_of, store, peer)
             store.access.permit(route, principal)
-            _check_address(request)
+            _check_address(route, request)
             response = await _handled(request, knock, principal)
         except Error as error:
             response = problems.problem_response(error, within=store.folder)
@@ -321,11 +322,14 @@ async def _copy(request: Request, path: Path, limit: int) -> None:
             await run_in_threadpool(stream.write, piece)
 
 
-def _check_address(request: Request) -> None:
-    # PostgreSQL holds no such character in a text, so nothing here is called like that.
-    if "\0" in request.url.path or any("\0" in part for pair in request.query_params.multi_items() for part in pair):
-        msg = "the address has a null character in it"
+def _check_address(route: Route, request: Request) -> None:
+    # PostgreSQL holds no such character in a text. Handles are refused in the Handle System's own words.
+    if "\0" in request.url.path and not route.path.startswith(_HANDLES):
+        msg = "there is nothing at this address"
         raise Problem(404, msg)
+    if any("\0" in part for pair in request.query_params.multi_items() for part in pair):
+        msg = "the address has a null character in it"
+        raise Problem(400, msg)
 
 
 def _check_length(request: Request, limit: int) -> int:

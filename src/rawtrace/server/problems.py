@@ -46,7 +46,6 @@ _STATUSES: tuple[tuple[type[Error], int], ...] = (
     (errors.AlreadyExistsError, 409),
     (errors.LimitError, 413),
     (errors.DiskFullError, 503),
-    (errors.LogBusyError, 503),
     (errors.DatabaseError, 503),
     (errors.LogBusyError, 503),
     (errors.NetworkError, 503),

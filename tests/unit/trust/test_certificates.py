@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from rawtrace.errors import CertificateError
 from rawtrace.trust import certificates, keys, profiles
@@ -177,7 +177,8 @@ def test_a_leaf_says_all_that_its_profile_promises() -> None:
     assert usage.digital_signature
     assert not usage.key_cert_sign
     assert [oid.dotted_string for oid in leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value] == [
-        certificates.EKU_DOCUMENT_SIGNING
+        certificates.EKU_DOCUMENT_SIGNING,
+        ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string,
     ]
     issuer_key = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
     assert issuer_key == certificates.subject_key_id(authority)

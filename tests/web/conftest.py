@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # modules beside this one, under
 import populated
 
 import stores
-from rawtrace.server.access import Role
+from rawtrace.server.access import Access, Role
 from rawtrace.server.store import Store
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with Store.open(stores.found(folder / "store")) as store:
         populated.populate(store)
         with stores.running(store) as running:
+            # Forms count when they come from the address that the store is known by.
+            store.settings = dataclasses.replace(store.settings, url=running.url)
+            store.access = Access(store.database, store.settings)
             yield Site(store, running.url, browser, [])
 
 

@@ -35,7 +35,7 @@ INSTRUMENT = SignerKind.INSTRUMENT
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    authorities.create_authority(tmp_path / "authority", name="Example Authority", owner=OWNER)
+    authorities.create_authority(tmp_path / "authority", name="Example Authority", owner=OWNER, now=NOW)
     return tmp_path / "authority"
 
 

@@ -216,8 +216,9 @@ def test_fail_device_signed_by_another_device() -> None:
 
 def test_current_certificate_counts_only_as_it_was_issued(tmp_path: Path) -> None:
     folder = tmp_path / "authority"
-    authorities.create_authority(folder, name="Example Authority")
-    leaf, _ = authorities.issue(folder, authorities.make_request(SignerKind.INSTRUMENT, record(), key()))
+    authorities.create_authority(folder, name="Example Authority", now=NOW)
+    wanted = authorities.make_request(SignerKind.INSTRUMENT, record(), key())
+    leaf, _ = authorities.issue(folder, wanted, now=NOW)
     issued = register.issued(folder)
     assert enrolment.current_of(leaf, issued, (), at=NOW)[0].pid == PID
     with pytest.raises(EnrolmentError, match="did not issue"):

@@ -24,7 +24,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 @pytest.fixture
 def folder(tmp_path: Path, new_identity: Callable[..., Identity]) -> Path:
     made = tmp_path / "authority"
-    authority.create_authority(made, name="Example Authority")
+    authority.create_authority(made, name="Example Authority", now=NOW)
     new_identity(authority=made, folder=tmp_path / "scope")
     return made
 
@@ -111,7 +111,7 @@ def test_numbers_never_fall(folder: Path) -> None:
 
 
 def test_a_crl_that_was_put_there_is_not_passed_on_fail(folder: Path, tmp_path: Path) -> None:
-    authority.create_authority(tmp_path / "other", name="Example Authority")
+    authority.create_authority(tmp_path / "other", name="Example Authority", now=NOW)
     crl.current(folder, now=NOW)
     (folder / "crl.der").write_bytes(crl.current(tmp_path / "other", now=NOW))
     assert x509.load_der_x509_crl(crl.current(folder, now=NOW)).is_signature_valid(

@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from rawtrace import filelock
 from rawtrace.errors import OutboxError, from_os_error
 
 _TRIES_S = 1.0
 _STEP_S = 0.05
-# Windows locks byte ranges; one far behind the end leaves the number of the process readable.
-_WINDOWS_BYTE = 1 << 30
 
 
 class StateLock:
@@ -39,7 +38,7 @@ class StateLock:
             raise from_os_error(error, f"writing {self._path}") from error
         deadline = time.monotonic() + _TRIES_S
         # `agent status` holds the lock for an instant to see whether it is free; hence more than one try.
-        while not _try_lock(self._descriptor):
+        while not filelock.try_lock(self._descriptor):
             if time.monotonic() > deadline:
                 holder = _read_pid(self._path)
                 os.close(self._descriptor)
@@ -83,30 +82,9 @@ def holder_of(state: Path) -> int | None:
         pid = _read_pid(path)
         return pid if pid and _lives(pid) else None
     try:
-        return None if _try_lock(descriptor) else _read_pid(path)
+        return None if filelock.try_lock(descriptor) else _read_pid(path)
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            os.lseek(descriptor, _WINDOWS_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _read_pid(path: Path) -> int:

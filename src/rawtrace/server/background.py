@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rawtrace import durable
+from rawtrace import durable, filelock
 from rawtrace.errors import StoreError, from_os_error
 
 PID_FILE = "server.pid"
@@ -25,8 +25,6 @@ LOG_FILE = "server.log"
 _STEP_S = 0.05
 _STOP_S = 60.0
 _MAX_TAIL = 2_000
-# Windows locks byte ranges; one far behind the end leaves the number of the process readable.
-_WINDOWS_BYTE = 1 << 30
 
 
 @contextlib.contextmanager
@@ -45,7 +43,7 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise from_os_error(error, f"writing {path}") from error
     try:
-        if not _try_lock(descriptor):
+        if not filelock.try_lock(descriptor):
             msg = f"a server of {folder} runs already (process {_number(path)})"
             raise StoreError(msg, hint=f"end it first: rawtrace serve --store {folder} --stop")
         os.ftruncate(descriptor, 0)
@@ -138,7 +136,7 @@ def running(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        return not _try_lock(descriptor)
+        return not filelock.try_lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -149,24 +147,3 @@ def _number(path: Path) -> int:
         msg = f"{path} does not hold the number of a process"
         raise StoreError(msg)
     return int(text)
-
-
-def _try_lock(descriptor: int) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            os.lseek(descriptor, _WINDOWS_BYTE, os.SEEK_SET)
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        finally:
-            os.lseek(descriptor, 0, os.SEEK_SET)
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

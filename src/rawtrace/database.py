@@ -5,7 +5,7 @@ owns them. A transaction that writes is alone on either database: SQLite by
 ``BEGIN IMMEDIATE``, PostgreSQL by an advisory lock of the schema. What was
 committed is on the disk (``synchronous=FULL``; PostgreSQL's default).
 
-Needs the ``server`` extra, and ``postgres`` for that database; this module is
+Needs the ``server`` or the ``match`` extra, and ``postgres`` for that database; this module is
 imported by those only who use it.
 """
 

@@ -250,6 +250,18 @@ class StoreError(Error):
     code = "E176"
 
 
+class PixelsError(Error):
+    """The pixels of an image cannot be read; the message names the plane."""
+
+    code = "E177"
+
+
+class PictureIndexError(Error):
+    """An index of pictures cannot be used."""
+
+    code = "E178"
+
+
 def from_os_error(error: OSError, doing: str) -> Error:
     """Turn an operating-system error into one of ours.
 

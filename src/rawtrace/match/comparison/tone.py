@@ -1,0 +1,358 @@
+"""The transfer curve from an original to a published picture: measured, then named.
+
+Measured: the middle published value for each value of the original, in bins
+that are partly of equal count and partly of equal width (quantiles alone starve
+bright tails), from the flattest pixels of each bin. Named: the simplest of
+unchanged, linear, gamma, any monotone curve, that explains the bins.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rawtrace.match.comparison import curvemodels
+from rawtrace.match.model import Curve, Tone
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: About how many pixels are looked at; of rare values all of them.
+SAMPLE = 120_000
+QUANTILE_BINS = 80
+EQUAL_BINS = 80
+#: More different values than this are binned.
+DISTINCT = 300
+GROUPS = 8
+#: How far a curve may be from a name and still bear it, published grey levels.
+TOLERANCE = 0.55
+#: A curve that falls and rises by more than this is not monotone, published grey levels.
+TURNING = 2.5
+_POINTS = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """A curve and what it makes of the original.
+
+    Attributes
+    ----------
+    curve : Curve
+    expected : ndarray of float32
+        (Y, X), published grey levels.
+    x, y : ndarray
+        The measured function, for interpolation: values of the original, ascending, and published values.
+    spread : float
+        How much the curves of different places differ, published grey levels RMS: great where
+        brightness was changed locally.
+    """
+
+    curve: Curve
+    expected: NDArray[Any]
+    x: NDArray[Any]
+    y: NDArray[Any]
+    spread: float
+
+    def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return what the curve makes of values of the original."""
+        import numpy as np
+
+        return np.interp(values, self.x, self.y).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bins:
+    """A measured curve.
+
+    Attributes
+    ----------
+    x, y : ndarray
+        Mean value of the original and middle published value, one for each bin, ``x`` ascending.
+    count : ndarray
+        Pixels of the picture that a bin stands for.
+    error : ndarray
+        Standard error of ``y``.
+    parts : ndarray
+        (GROUPS, bins): ``y`` without the pixels of one group of places each.
+    spread : float
+        How much ``y`` differs between places, RMS.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    count: NDArray[Any]
+    error: NDArray[Any]
+    parts: NDArray[Any]
+    spread: float
+
+
+def fit_curve(warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any]) -> Fitted:
+    """Measure the transfer curve and name it.
+
+    Parameters
+    ----------
+    warped : ndarray of float32
+        (Y, X): the original on the published grid, in its own units.
+    published : ndarray
+        (Y, X), grey levels 0 to 255.
+    mask : ndarray of bool
+        (Y, X): where both show the same; outside nothing is looked at.
+    """
+    import numpy as np
+
+    target = np.asarray(published, np.float32)
+    bins = measure(warped, target, mask)
+    if bins is None:
+        level = float(np.median(target[mask])) if mask.any() else 0.0
+        value = float(np.median(warped[mask])) if mask.any() else 0.0
+        flat = Curve(tone=Tone.LINEAR, black=value, white=value, confidence=0.0)
+        return Fitted(flat, np.full(warped.shape, level, np.float32), np.array([value]), np.array([level]), 0.0)
+    curve, x, y = _named(bins)
+    expected = np.interp(warped, x, y).astype(np.float32)
+    shares = _clipped(curve, warped, target, mask)
+    rest = (target - expected)[mask]
+    rms = 1.4826 * float(np.median(np.abs(rest)))
+    points = _points(x, y)
+    named = Curve(
+        tone=curve.tone, inverted=curve.inverted, black=curve.black, white=curve.white, gamma=curve.gamma,
+        gamma_interval=curve.gamma_interval, clipped_low=shares[0], clipped_high=shares[1],
+        confidence=curve.confidence, rms=rms, points=points,
+    )  # fmt: skip
+    return Fitted(named, expected, x, y, bins.spread)
+
+
+def measure(warped: NDArray[Any], target: NDArray[Any], mask: NDArray[Any]) -> Bins | None:
+    """Measure the curve; ``None`` if there are too few pixels or the original is constant there."""
+    import numpy as np
+
+    inside = np.flatnonzero(mask)
+    if inside.size < 64:
+        return None
+    x = warped.ravel()[inside]
+    low, high = float(x.min()), float(x.max())
+    if not high > low:
+        return None
+    chosen = _chosen(x, low, high)
+    total = inside.size
+    inside, x = inside[chosen], x[chosen]
+    y = target.ravel()[inside]
+    steep = _steepness(warped).ravel()[inside]
+    edges = _edges(x, low, high)
+    place = np.searchsorted(edges, x, side="right")
+    # Pixels on slopes carry errors of place and of smoothing: each bin listens to its flatter half.
+    order = np.lexsort((steep, place))
+    rank, count = _ranks(place[order])
+    order = order[rank < np.maximum(12, 0.5 * count)]
+    # Of these, the middle half in the published picture: deaf to edits, finer than a median of whole numbers.
+    order = order[np.lexsort((y[order], place[order]))]
+    rank, count = _ranks(place[order])
+    quarter = count // 4
+    width = _widths(y[order], place[order], rank, count, len(edges) + 1)
+    order = order[(rank >= quarter) & (rank < count - quarter)]
+    place, x, y = place[order], x[order], y[order]
+    group = _groups(inside[order], warped.shape)
+    return _tabulate(place, x, y, group, width, total)
+
+
+def _chosen(x: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    """Choose pixels: a share of the common values, all of the rare ones."""
+    import numpy as np
+
+    if x.size <= SAMPLE:
+        return np.arange(x.size)
+    level = np.minimum(((x - low) * (255 / (high - low))).astype(np.int32), 255)
+    count = np.bincount(level, minlength=256)
+    share = np.minimum(1.0, np.maximum(SAMPLE / x.size, 300 / np.maximum(count, 1)))
+    return np.flatnonzero(np.random.default_rng(1).random(x.size, dtype=np.float32) < share[level])
+
+
+def _edges(x: NDArray[Any], low: float, high: float) -> NDArray[Any]:
+    import numpy as np
+
+    few = np.unique(x[:: max(1, x.size // 20_000)])
+    if len(few) <= DISTINCT and np.abs(few - np.rint(few)).max() < 1e-3:
+        values = np.unique(x)
+        if len(values) <= DISTINCT:
+            return np.asarray((values[1:] + values[:-1]) / 2)
+    quantiles = np.quantile(x, np.linspace(0, 1, QUANTILE_BINS + 1))
+    return np.unique(np.concatenate([quantiles, np.linspace(low, high, EQUAL_BINS + 1)]))[1:-1]
+
+
+def _steepness(warped: NDArray[Any]) -> NDArray[Any]:
+    import cv2
+
+    along_x = cv2.Sobel(warped, cv2.CV_32F, 1, 0, scale=1 / 8)
+    along_y = cv2.Sobel(warped, cv2.CV_32F, 0, 1, scale=1 / 8)
+    return cv2.magnitude(along_x, along_y)
+
+
+def _ranks(place: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """For sorted bin numbers: each pixel's place within its bin, and its bin's size."""
+    import numpy as np
+
+    count = np.bincount(place)
+    first = np.cumsum(count) - count
+    return np.arange(place.size) - first[place], count[place]
+
+
+def _widths(y: NDArray[Any], place: NDArray[Any], rank: NDArray[Any], count: NDArray[Any], length: int) -> NDArray[Any]:
+    """Return the standard error of each bin's middle, from its quartiles."""
+    import numpy as np
+
+    low, high, number = np.zeros(length), np.zeros(length), np.ones(length)
+    first, last = rank == count // 4, rank == count - 1 - count // 4
+    low[place[first]], high[place[last]] = y[first], y[last]
+    number[place[first]] = count[first]
+    return np.maximum((high - low) / 1.349, 0.3) * 1.3 / np.sqrt(number)
+
+
+def _groups(inside: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Assign pixels to groups of places: tiles, dealt out so that every group is spread over the picture."""
+    import numpy as np
+
+    tile = max(8, min(shape) // 12)
+    rows, columns = np.divmod(inside, shape[1])
+    return np.asarray((rows // tile * 3 + columns // tile) % GROUPS)
+
+
+def _tabulate(
+    place: NDArray[Any], x: NDArray[Any], y: NDArray[Any], group: NDArray[Any], width: NDArray[Any], total: int
+) -> Bins | None:
+    import numpy as np
+
+    length = len(width)
+    joint = group * length + place
+    count = np.bincount(joint, minlength=GROUPS * length).reshape(GROUPS, length).astype(float)
+    sum_x = np.bincount(joint, x.astype(float), minlength=GROUPS * length).reshape(GROUPS, length)
+    sum_y = np.bincount(joint, y.astype(float), minlength=GROUPS * length).reshape(GROUPS, length)
+    full = count.sum(0) >= 3
+    if full.sum() < 2:
+        return None
+    count, sum_x, sum_y, width = count[:, full], sum_x[:, full], sum_y[:, full], width[full]
+    all_count, all_y = count.sum(0), sum_y.sum(0)
+    mean = all_y / all_count
+    rest = all_count - count
+    parts = np.where(rest >= 3, (all_y - sum_y) / np.maximum(rest, 1), mean)
+    own = np.where(count >= 4, sum_y / np.maximum(count, 1), mean)
+    spread = math.sqrt(float((count * (own - mean) ** 2).sum() / count.sum()))
+    share = all_count / all_count.sum() * total
+    return Bins(sum_x.sum(0) / all_count, mean, share, width, parts, spread)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Name:
+    tone: Tone
+    inverted: bool
+    black: float
+    white: float
+    confidence: float
+    gamma: float | None = None
+    gamma_interval: tuple[float, float] | None = None
+
+
+def _named(bins: Bins) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
+    """Name the curve and return it with the function to use."""
+    import numpy as np
+
+    x, y = bins.x, bins.y
+    weight = 1 / (bins.error**2 + 0.2**2)
+    rising, falling = curvemodels.isotonic(y, weight), -curvemodels.isotonic(-y, weight)
+    cost_up, cost_down = (float((weight * (y - fit) ** 2).sum()) for fit in (rising, falling))
+    inverted = cost_down < cost_up
+    monotone = falling if inverted else rising
+    if _turns(bins, monotone):
+        span = x[[0, -1]] if not inverted else x[[-1, 0]]
+        return _Name(Tone.NOT_MONOTONE, inverted, float(span[0]), float(span[1]), 0.9), x, y
+    linear = curvemodels.fit_linear(x, y, weight)
+    gamma = curvemodels.fit_gamma(x, y, weight, inverted=inverted)
+    apart_linear, apart_gamma = linear.apart(x, y, weight), gamma.apart(x, y, weight)
+    tone, model = _choose(linear, apart_linear, gamma, apart_gamma, bins)
+    if tone is Tone.MONOTONE:
+        black, white = _ends(x, monotone)
+        sure = _logistic(min(apart_linear, apart_gamma) / TOLERANCE)
+        return _Name(tone, inverted, black, white, sure), x, monotone
+    sure = _logistic(TOLERANCE / max(apart_linear if tone is not Tone.GAMMA else apart_gamma, 1e-3))
+    exponent = interval = None
+    if tone is Tone.GAMMA:
+        exponent, interval = curvemodels.gamma_interval(gamma, x, bins.parts, weight)
+        sure = min(sure, _logistic(apart_linear / max(apart_gamma, 0.25) / 2))
+    return (
+        _Name(tone, inverted, *model.ends(), sure, exponent, interval),
+        *_function(x, monotone, model, bins),
+    )
+
+
+def _choose(
+    linear: curvemodels.Model, apart_linear: float, gamma: curvemodels.Model, apart_gamma: float, bins: Bins
+) -> tuple[Tone, curvemodels.Model]:
+    import numpy as np
+
+    same = np.abs(bins.y - bins.x)
+    if float(np.average(same, weights=bins.count)) < 0.4 and float(np.quantile(same, 0.9)) < 1.2:
+        return Tone.UNCHANGED, linear
+    if apart_linear < TOLERANCE:
+        return Tone.LINEAR, linear
+    if apart_gamma < 0.5 * apart_linear and apart_gamma < 2 * TOLERANCE:
+        return Tone.GAMMA, gamma
+    if apart_linear < 2 * TOLERANCE and apart_gamma > 0.5 * apart_linear:
+        return Tone.LINEAR, linear
+    return Tone.MONOTONE, linear
+
+
+def _turns(bins: Bins, monotone: NDArray[Any]) -> bool:
+    """Whether the measured curve leaves the best monotone one for more than noise and for more than few pixels."""
+    import numpy as np
+
+    off = np.abs(bins.y - monotone)
+    clear = off > np.maximum(TURNING, 5 * bins.error)
+    return bool(bins.count[clear].sum() > 0.02 * bins.count.sum() and clear.sum() >= 3)
+
+
+def _ends(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
+    """Values of the original at which the curve leaves its least and reaches its greatest value."""
+    import numpy as np
+
+    low, high = float(y.min()), float(y.max())
+    dark, bright = np.flatnonzero(y <= low + 0.5), np.flatnonzero(y >= high - 0.5)
+    if y[-1] >= y[0]:
+        return float(x[dark[-1]]), float(x[bright[0]])
+    return float(x[dark[0]]), float(x[bright[-1]])
+
+
+def _function(
+    x: NDArray[Any], monotone: NDArray[Any], model: curvemodels.Model, bins: Bins
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The named curve where it has a name, corrected by the little that the bins know better."""
+    import numpy as np
+
+    dense = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], _POINTS)]))
+    trust = 1 / (1 + (bins.error / 0.3) ** 2)
+    off = np.clip((monotone - model(x)) * trust, -2.0, 2.0)
+    return dense, model(dense) + np.interp(dense, x, off)
+
+
+def _clipped(curve: _Name, warped: NDArray[Any], target: NDArray[Any], mask: NDArray[Any]) -> tuple[float, float]:
+    """Return the shares of pixels beyond black and beyond white."""
+    import numpy as np
+
+    if curve.tone in {Tone.NOT_MONOTONE, Tone.UNCHANGED} or curve.black == curve.white:
+        return 0.0, 0.0
+    step = (curve.white - curve.black) / 255
+    values, seen = warped[mask], target[mask]
+    direction = math.copysign(1.0, step)
+    low = (direction * (values - curve.black) < -abs(step)) & (seen <= seen.min() + 2)
+    high = (direction * (values - curve.white) > abs(step)) & (seen >= seen.max() - 2)
+    return float(np.mean(low)), float(np.mean(high))
+
+
+def _points(x: NDArray[Any], y: NDArray[Any]) -> tuple[tuple[float, float], ...]:
+    import numpy as np
+
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _POINTS)).astype(int))
+    return tuple((round(float(x[i]), 4), round(float(y[i]), 3)) for i in chosen)
+
+
+def _logistic(ratio: float) -> float:
+    """Turn a ratio of evidence, 1 being a toss-up, into a probability."""
+    return 1 / (1 + max(ratio, 1e-6) ** -2.5)

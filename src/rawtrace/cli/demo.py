@@ -22,20 +22,28 @@ EXIT_UNEXPECTED = 1
 
 @click.command()
 @click.option("--dir", "folder", metavar="DIR", type=PATH, help="Play here and keep everything.")
+@click.option(
+    "--practice", metavar="DIR", type=PATH,
+    help="Make a deposit and a figure to practise on instead: try trace, compare and reuse on them.",
+)  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Do not open the page at the end.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document at the end.")
 @click.pass_context
-def demo(ctx: click.Context, folder: Path | None, no_browser: bool, as_json: bool) -> None:
+def demo(ctx: click.Context, folder: Path | None, practice: Path | None, no_browser: bool, as_json: bool) -> None:
     """Play a simulated microscope, an editor and five attacks.
 
     \b
     Examples:
       rawtrace demo
       rawtrace demo --dir ~/rawtrace-demo --no-browser
+      rawtrace demo --practice figure-check/
 
     Everything is real but the hardware. Exits with 1 if any check comes out
     other than it should.
     """
+    if practice is not None:
+        _make_practice(practice, as_json=as_json)
+        return
     from rawtrace.demo.story import play
 
     if folder is not None and folder.exists() and any(folder.iterdir()):
@@ -65,6 +73,20 @@ def demo(ctx: click.Context, folder: Path | None, no_browser: bool, as_json: boo
     if not no_browser and not as_json and output.is_terminal():
         webbrowser.open(page.resolve().as_uri())
     ctx.exit(EXIT_UNEXPECTED if wrong else 0)
+
+
+def _make_practice(folder: Path, *, as_json: bool) -> None:
+    from rawtrace.demo.practice import make
+
+    deposit, figure, answers = make(folder, progress=output.progress(quiet=as_json))
+    value = {
+        "schema": "urn:rawtrace:schema:practice:1",
+        "deposit": str(deposit),
+        "figure": str(figure),
+        "answers": str(answers),
+    }
+    text = f"recordings:  {deposit}\nfigure:      {figure}\nanswers:     {answers} (look at the end)"
+    output.emit(value, as_json=as_json, text=text)
 
 
 def _print(line: Line) -> None:

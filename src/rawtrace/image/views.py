@@ -1,15 +1,19 @@
 """Renderings of a scene that figures are compared with: 8-bit grey, the same on every machine.
 
-The rendering has a version, for codes and features are comparable only between equal renderings.
+The rendering has a version, for codes and features are comparable only between equal renderings. Every step is an
+exact sum of integers or one IEEE operation for each pixel, in a fixed order, so that no machine rounds otherwise.
+Normative text: ``docs/spec/codes.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.image.reader import Image
+from rawtrace.image.planes import PIECE_BYTES
+from rawtrace.image.reader import Image, PlaneIndex, Scene
+from rawtrace.image.reduction import SMALL_INTEGERS, reduced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +23,14 @@ RENDERING = "rawtrace-view/1"
 LONGEST_EDGE = 2_048
 #: Percentiles that become black and white.
 STRETCH_PERCENT = (0.35, 99.65)
+#: Time points of a scene that are rendered, spread evenly.
+MAX_TIMES = 16
+#: Views of one scene; fewer where a file has very many scenes, as plates have.
+MAX_VIEWS = 64
+_MIN_VIEWS = 4
+_MAX_VIEWS_OF_FILE = 20_000
+#: Sharpness is measured on every so many rows.
+_FOCUS_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,8 +67,197 @@ class View:
 def views(image: Image) -> Iterator[View]:
     """Yield what is indexed of an image.
 
-    For each scene and channel, and up to 16 time points: the plane, or where
-    there are several the sharpest plane and the maximum projection. Of a colour
-    image its luminance.
+    For each scene and channel, and up to 16 time points: the plane, or where there are several the sharpest plane and
+    the maximum projection. Of a colour image its luminance. At most ``MAX_VIEWS`` of a scene.
+
+    Raises
+    ------
+    PixelsError
     """
-    raise NotImplementedError
+    limit = views_of_each(len(image.scenes))
+    for scene in image.scenes:
+        yield from scene_views(image, scene, limit=limit)
+
+
+def views_of_each(scenes: int) -> int:
+    """Return how many views each scene of a file may have."""
+    return max(_MIN_VIEWS, min(MAX_VIEWS, _MAX_VIEWS_OF_FILE // max(1, scenes)))
+
+
+def scene_views(image: Image, scene: Scene, *, limit: int = MAX_VIEWS) -> Iterator[View]:
+    """Yield the views of one scene, channel by channel; at most ``limit``."""
+    of_stack = 1 if scene.z == 1 else 2
+    channels = spread(scene.c, max(1, limit // of_stack))
+    times = spread(scene.t, min(MAX_TIMES, max(1, limit // (of_stack * len(channels)))))
+    for channel in channels:
+        for time in times:
+            yield from _stack_views(image, scene, channel, time)
+
+
+def spread(count: int, most: int) -> tuple[int, ...]:
+    """Choose at most ``most`` of ``count`` indices, evenly, with the first and the last among them."""
+    if count <= most:
+        return tuple(range(count))
+    return (0,) if most == 1 else tuple(step * (count - 1) // (most - 1) for step in range(most))
+
+
+def render(values: NDArray[Any]) -> NDArray[Any]:
+    """Stretch a picture to 8-bit grey: its 0.35 and 99.65 percentiles become black and white, linearly.
+
+    Parameters
+    ----------
+    values : ndarray
+        (Y, X) of real numbers; NaN and infinities become black and do not count.
+
+    Returns
+    -------
+    ndarray of uint8
+        (Y, X); all 0 where all values are equal.
+    """
+    import numpy as np
+
+    if values.dtype.name in SMALL_INTEGERS:
+        return _render_by_table(values)
+    finite = np.isfinite(values)
+    real = values[finite].astype(np.float64)
+    if not real.size:
+        return np.zeros(values.shape, np.uint8)
+    low, high = _ranks(real.size)
+    ends = np.partition(real, (low, high))
+    black, white = float(ends[low]), float(ends[high])
+    if black == white:
+        black, white = float(real.min()), float(real.max())
+    # Halves, so that the distance between the ends of float64 is finite, too.
+    grey = np.where(finite, values.astype(np.float64), black) / 2
+    return _grey(grey, black / 2, white / 2)
+
+
+def luminance(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Return one value a pixel: Rec. 601 of red, green and blue.
+
+    Of two samples the first is taken (the second is alpha), of four the first three (the fourth is alpha), of five or
+    more the mean of all.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (Y, X) or (Y, X, S).
+    """
+    import numpy as np
+
+    if pixels.ndim == 2 or pixels.shape[2] <= 2:
+        return pixels if pixels.ndim == 2 else pixels[..., 0]
+    if pixels.dtype.kind == "b":
+        pixels = pixels.astype(np.uint8)
+    if pixels.dtype.name in SMALL_INTEGERS:
+        if pixels.shape[2] > 4:
+            mean = pixels.sum(axis=2, dtype=np.int64) // pixels.shape[2]
+            return np.asarray(mean.astype(pixels.dtype))
+        wide = pixels[..., :3].astype(np.int32)
+        weighted = 299 * wide[..., 0] + 587 * wide[..., 1] + 114 * wide[..., 2]
+        return np.asarray(((weighted + 500) // 1000).astype(pixels.dtype))
+    real = pixels.astype(np.float64)
+    if pixels.shape[2] > 4:
+        total = real[..., 0]
+        for sample in range(1, pixels.shape[2]):
+            total = total + real[..., sample]
+        return np.asarray(total / pixels.shape[2])
+    return np.asarray(0.299 * real[..., 0] + 0.587 * real[..., 1] + 0.114 * real[..., 2])
+
+
+def sharpness(values: NDArray[Any]) -> float:
+    """Return Brenner's measure: the sum of squared differences of pixels two columns apart, of every fourth row.
+
+    Differences with NaN or an infinity count nothing.
+    """
+    import numpy as np
+
+    rows = values[::_FOCUS_ROWS].astype(np.float64)
+    if rows.shape[1] < 3:
+        return 0.0
+    squares = rows[:, 2:] - rows[:, :-2]
+    np.multiply(squares, squares, out=squares)
+    squares[~np.isfinite(squares)] = 0.0
+    total = squares.ravel()
+    # Halves are added to halves: a fixed order, which a library's own sum does not promise.
+    while total.size > 1:
+        half = (total.size + 1) // 2
+        rest = total.size - half
+        total[:rest] += total[half:]
+        total = total[:half]
+    return float(total[0])
+
+
+def _stack_views(image: Image, scene: Scene, channel: int, time: int) -> Iterator[View]:
+    import numpy as np
+
+    factor = max(1, -(-max(scene.y, scene.x) // LONGEST_EDGE))
+    best: NDArray[Any] | None = None
+    greatest: NDArray[Any] | None = None
+    sharpest, measure = 0, -1.0
+    with np.errstate(all="ignore"):
+        for z in range(scene.z):
+            bands = image.bands(scene, PlaneIndex(z, channel, time))
+            greys = (luminance(some) for band in bands for some in _parts(band))
+            values = reduced(greys, (scene.y, scene.x), factor)
+            if scene.z == 1:
+                best = values
+                break
+            found = sharpness(values)
+            if found > measure:
+                best, sharpest, measure = values, z, found
+            # fmax passes over NaN.
+            greatest = values.copy() if greatest is None else np.fmax(greatest, values, out=greatest)
+        stack: Sequence[tuple[NDArray[Any] | None, int | None, str]] = ((best, sharpest, ""), (greatest, None, "max"))
+        for values_of_view, z_of_view, projection in stack:
+            if values_of_view is not None:
+                yield View(
+                    scene=scene.index,
+                    channel=channel if scene.samples == 1 else None,
+                    z=z_of_view,
+                    t=time,
+                    projection=projection,
+                    reduction=factor,
+                    size=(scene.x, scene.y),
+                    pixels=render(values_of_view),
+                )
+
+
+def _parts(band: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Cut a band, so that what is computed from it stays small."""
+    rows = max(1, PIECE_BYTES // max(1, band[:1].nbytes))
+    for first in range(0, band.shape[0], rows):
+        yield band[first : first + rows]
+
+
+def _render_by_table(values: NDArray[Any]) -> NDArray[Any]:
+    """Do what ``render`` says for integers of at most 16 bits: by counting, and a table of all values."""
+    import numpy as np
+
+    least = int(values.min())
+    counts = np.zeros(int(values.max()) - least + 1, np.int64)
+    for first in range(0, values.shape[0], 256):
+        some = values[first : first + 256].astype(np.int32) - least
+        counts += np.bincount(some.ravel(), minlength=counts.size)
+    low, high = _ranks(values.size)
+    below = np.cumsum(counts)
+    black, white = (int(np.searchsorted(below, rank, side="right")) for rank in (low, high))
+    if black == white:
+        black, white = 0, counts.size - 1
+    table = _grey(np.arange(counts.size, dtype=np.float64), float(black), float(white))
+    return np.asarray(table[values.astype(np.int32) - least])
+
+
+def _grey(values: NDArray[Any], black: float, white: float) -> NDArray[Any]:
+    import numpy as np
+
+    if white <= black:
+        return np.zeros(values.shape, np.uint8)
+    scaled = (np.clip(values, black, white) - black) / (white - black)
+    return np.asarray(np.floor(scaled * 255.0 + 0.5).astype(np.uint8))
+
+
+def _ranks(count: int) -> tuple[int, int]:
+    """Return which values, counted from the least, become black and white."""
+    low = 35 * (count - 1) // 10_000
+    return low, count - 1 - low

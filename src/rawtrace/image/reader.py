@@ -7,11 +7,23 @@ size 1. Pyramid levels, labels, thumbnails and overviews are not scenes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
+
+from rawtrace.errors import (
+    Error,
+    InputNotFoundError,
+    LimitError,
+    MissingExtraError,
+    PixelsError,
+    UnreadableError,
+    from_os_error,
+)
+from rawtrace.image import formats
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,13 +107,29 @@ class PlaneIndex:
 
 
 class Backend(Protocol):
-    """What a format has to give; lives in ``image.backends``, one module each."""
+    """What a format has to give; lives in ``image.backends``, one module each.
 
-    scenes: tuple[Scene, ...]
-    notes: tuple[str, ...]
+    Attributes
+    ----------
+    format : str
+        For people, as in ``"OME-TIFF"``.
+    """
+
+    format: str
+
+    @property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The scenes; none is what the caller turns into an error."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out and why."""
 
     def bands(self, scene: Scene, plane: PlaneIndex) -> Iterator[NDArray[Any]]:
         """Yield a plane from top to bottom, full width: (rows, X) or (rows, X, S) each, in any byte order."""
+
+    def overview(self, scene: Scene, plane: PlaneIndex, longest_edge_px: int) -> NDArray[Any] | None:
+        """Return the plane from a coarser level that is at least so large; ``None`` where there is none."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -149,7 +177,21 @@ class Image:
         PixelsError
             The plane is missing or damaged; the message names it.
         """
-        raise NotImplementedError
+        said = f"plane {plane.words()} of scene {scene.index}"
+        if not (0 <= plane.z < scene.z and 0 <= plane.c < scene.c and 0 <= plane.t < scene.t):
+            msg = (
+                f"{said} is not there: the scene has {scene.z} focal planes, {scene.c} channels, {scene.t} time points"
+            )
+            raise PixelsError(msg)
+        rows = 0
+        with _named(said):
+            for band in self._backend.bands(scene, plane):
+                _check(band, scene)
+                rows += band.shape[0]
+                yield band
+            if rows != scene.y:
+                msg = f"{rows} of {scene.y} rows are there"
+                raise PixelsError(msg)
 
     def plane(self, scene: Scene, plane: PlaneIndex) -> NDArray[Any]:
         """Return one whole plane.
@@ -165,7 +207,45 @@ class Image:
             More than ``MAX_PLANE_PIXELS``; read it in bands.
         PixelsError
         """
-        raise NotImplementedError
+        import numpy as np
+
+        if scene.y * scene.x > MAX_PLANE_PIXELS:
+            msg = f"a plane of {scene.x} by {scene.y} pixels is more than is read at once"
+            raise LimitError(msg, hint="read it in bands")
+        dtype = np.dtype(scene.dtype)
+        whole: NDArray[Any] | None = None
+        row = 0
+        for band in self.bands(scene, plane):
+            if band.shape[0] == scene.y:
+                return band.astype(dtype, copy=False)
+            if whole is None:
+                whole = np.empty((scene.y, *band.shape[1:]), dtype)
+            whole[row : row + band.shape[0]] = band
+            row += band.shape[0]
+        if whole is None:
+            msg = f"plane {plane.words()} of scene {scene.index} has no rows"
+            raise PixelsError(msg)
+        return whole
+
+    def overview(self, scene: Scene, plane: PlaneIndex, *, longest_edge_px: int) -> NDArray[Any]:
+        """Return one plane for looking at, from the coarsest pyramid level that is large enough.
+
+        Parameters
+        ----------
+        longest_edge_px : int
+            How long the longer edge has to be at least; the result may be larger, up to the whole plane.
+
+        Raises
+        ------
+        LimitError, PixelsError
+        """
+        import numpy as np
+
+        with _named(f"plane {plane.words()} of scene {scene.index}"):
+            smaller = self._backend.overview(scene, plane, longest_edge_px)
+        if smaller is None:
+            return self.plane(scene, plane)
+        return smaller.astype(np.dtype(scene.dtype), copy=False)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -192,4 +272,108 @@ def open_image(path: Path) -> Image:
         The format needs an extra; the hint is the install line.
     LimitError
     """
-    raise NotImplementedError
+    kind = formats.detect(path)
+    make = _BACKENDS.get(kind.name)
+    if make is None:
+        msg = f"{path.name} is not an image of a format that is read here ({kind.name})"
+        raise PixelsError(msg, hint="docs/reference/image-formats.md lists the formats")
+    with _named(path.name):
+        backend = make(path)
+    try:
+        _check_scenes(backend.scenes, path)
+    except BaseException:
+        backend.close()
+        raise
+    return Image(path=path, format=backend.format, _backend=backend)
+
+
+def _tiff(path: Path) -> Backend:
+    from rawtrace.image.backends.tiff import TiffBackend
+
+    return TiffBackend(path)
+
+
+def _zarr(path: Path) -> Backend:
+    from rawtrace.image.backends.zarr import ZarrBackend
+
+    return ZarrBackend(path)
+
+
+def _raster(path: Path) -> Backend:
+    from rawtrace.image.backends.raster import RasterBackend
+
+    return RasterBackend(path)
+
+
+def _dicom(path: Path) -> Backend:
+    from rawtrace.image.backends.dicom import DicomBackend
+
+    return DicomBackend(path)
+
+
+def _nd2(path: Path) -> Backend:
+    from rawtrace.image.backends.nd2 import Nd2Backend
+
+    return Nd2Backend(path)
+
+
+def _lif(path: Path) -> Backend:
+    from rawtrace.image.backends.lif import LifBackend
+
+    return LifBackend(path)
+
+
+def _czi(path: Path) -> Backend:
+    from rawtrace.image.backends.czi import CziBackend
+
+    return CziBackend(path)
+
+
+_BACKENDS: Mapping[str, Callable[[Path], Backend]] = {
+    "TIFF": _tiff, "BigTIFF": _tiff, "Zarr": _zarr, "DICOM": _dicom, "ND2": _nd2, "LIF": _lif, "CZI": _czi,
+    **dict.fromkeys(("PNG", "JPEG", "BMP", "GIF", "WebP"), _raster),
+}  # fmt: skip
+
+
+def _check_scenes(scenes: Sequence[Scene], path: Path) -> None:
+    if not scenes:
+        msg = f"{path.name} has no scene that could be read"
+        raise PixelsError(msg)
+    planes = sum(scene.planes for scene in scenes)
+    if len(scenes) > MAX_SCENES or planes > MAX_PLANES:
+        msg = f"{path.name} promises {len(scenes)} scenes with {planes} planes"
+        raise LimitError(msg, hint=f"at most {MAX_SCENES} scenes and {MAX_PLANES} planes are read")
+
+
+def _check(band: NDArray[Any], scene: Scene) -> None:
+    import numpy as np
+
+    tail = (scene.x,) if scene.samples == 1 else (scene.x, scene.samples)
+    if band.shape[1:] != tail or band.dtype.newbyteorder("=") != np.dtype(scene.dtype):
+        msg = "it has another size or type than the scene"
+        raise PixelsError(msg)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Put a name in front of every error, and turn what other people's decoders raise into ours."""
+    try:
+        yield
+    except PixelsError as error:
+        msg = error.message if error.message.startswith(what) else f"{what} cannot be read: {error.message}"
+        raise PixelsError(msg, hint=error.hint) from error
+    except (InputNotFoundError, UnreadableError, LimitError, MissingExtraError) as error:
+        raise type(error)(f"{what} cannot be read: {error.message}", hint=error.hint) from error
+    except Error as error:
+        msg = f"{what} cannot be read: {error.message}"
+        raise PixelsError(msg, hint=error.hint) from error
+    except MemoryError as error:
+        msg = f"{what} cannot be read: it does not fit into memory"
+        raise LimitError(msg) from error
+    except OSError as error:
+        raise from_os_error(error, f"reading {what}") from error
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except Exception as error:
+        msg = f"{what} cannot be read: its data is damaged, or of a kind that is not read ({type(error).__name__})"
+        raise PixelsError(msg) from error

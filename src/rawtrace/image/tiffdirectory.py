@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from rawtrace.errors import LimitError, MalformedError
 from rawtrace.image.collect import MAX_METADATA_BYTES
@@ -58,6 +58,8 @@ class TiffDirectories:
         Length of the block in bytes.
     base : int
         Where in the stream the block begins.
+    budget : int
+        How many bytes may be read in all.
 
     Raises
     ------
@@ -65,13 +67,14 @@ class TiffDirectories:
         If the block does not begin with a TIFF header.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, *, base: int = 0) -> None:
+    def __init__(self, stream: BinaryIO, size: int, *, base: int = 0, budget: int = MAX_METADATA_BYTES) -> None:
         self._stream = stream
         self._base = base
-        self._budget = MAX_METADATA_BYTES
+        self._budget = budget
         self.size = size
         header = self._read(0, min(16, size))
-        order = {b"II": "<", b"MM": ">"}.get(header[:2])
+        orders: dict[bytes, Literal["<", ">"]] = {b"II": "<", b"MM": ">"}
+        order = orders.get(header[:2])
         if order is None or len(header) < 8:
             msg = "the TIFF header is missing or cut short"
             raise MalformedError(msg)
@@ -188,7 +191,7 @@ class TiffDirectories:
             raise MalformedError(msg)
         self._budget -= size
         if self._budget < 0:
-            msg = f"more than {MAX_METADATA_BYTES} bytes of TIFF tags"
+            msg = "more TIFF tags than are read of one file"
             raise LimitError(msg)
         self._stream.seek(self._base + offset)
         data = self._stream.read(size)

@@ -18,7 +18,7 @@ from rawtrace import strictjson
 from rawtrace.errors import LimitError, MalformedError, from_os_error
 from rawtrace.image.collect import MAX_METADATA_BYTES
 
-MAX_IMAGES = 1_000
+MAX_IMAGES = 10_000
 MAX_DIMENSIONS = 16
 
 # Sizes in bytes of the data types that images have, by Zarr 3 name.
@@ -49,6 +49,11 @@ class ZarrArray:
     prefix, separator : str
         How a chunk's indices become its file name.
     fill : int or float
+    pipeline : tuple
+        The codecs with their settings, as the metadata has them: Zarr 3 in the order of writing; Zarr 2
+        its filters, then its compressor.
+    column_order : bool
+        Whether the values of a chunk of Zarr 2 run along the first axis first.
     """
 
     path: str
@@ -61,6 +66,8 @@ class ZarrArray:
     prefix: str
     separator: str
     fill: float
+    pipeline: tuple[Mapping[str, Any], ...] = ()
+    column_order: bool = False
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -189,7 +196,7 @@ class ZarrFolder:
         Raises
         ------
         LimitError
-            More than 1 000 images.
+            More than 10 000 images.
         MalformedError, UnreadableError
         """
         attributes = self.attributes("")
@@ -292,6 +299,7 @@ def _array_v3(path: str, node: Mapping[str, Any]) -> ZarrArray:
         prefix="c" if name == "default" else "",
         separator="." if separator == "." else "/",
         fill=_fill(node.get("fill_value")),
+        pipeline=tuple(codecs),
     )
 
 
@@ -320,6 +328,8 @@ def _array_v2(path: str, node: Mapping[str, Any]) -> ZarrArray:
         prefix="",
         separator="/" if node.get("dimension_separator") == "/" else ".",
         fill=_fill(node.get("fill_value")),
+        pipeline=tuple(mapping(each) for each in (*sequence(node.get("filters")), compressor) if each is not None),
+        column_order=node.get("order", "C") != "C",
     )
 
 
@@ -339,4 +349,7 @@ def _shapes(shape: object, chunks: object) -> tuple[tuple[int, ...], tuple[int, 
 
 
 def _fill(value: object) -> float:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else 0
+    if isinstance(value, str):
+        # JSON has no other words for these.
+        return {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}.get(value, 0)
+    return value if isinstance(value, (int, float)) else 0

@@ -53,7 +53,7 @@ def _add_image(found: Collector, folder: ZarrFolder, image: ZarrImage, prefix: s
     names = image.axis_names
     found.add(f"{prefix}pixels.axes", "".join(name[:1] for name in names).upper(), f"{where} axes")
     guarded(found, "a Zarr array", partial(_add_array, found, folder, image, prefix))
-    for axis, scale in zip(image.axes, _scales(image), strict=False):
+    for axis, scale in zip(image.axes, scales(image), strict=False):
         name, unit = str(axis.get("name", "")).lower(), axis.get("unit")
         if scale is None or not isinstance(unit, str):
             continue
@@ -84,7 +84,8 @@ def _add_array(found: Collector, folder: ZarrFolder, image: ZarrImage, prefix: s
     found.add(f"{prefix}pixels.compression", " ".join(array.codecs) or "none", f"zarr {array.path} codecs")
 
 
-def _scales(image: ZarrImage) -> list[float | None]:
+def scales(image: ZarrImage) -> list[float | None]:
+    """Return the size of a pixel of the finest level along each axis, in the unit of the axis; empty if unstated."""
     levels = [mapping(first(image.multiscale.get("datasets"))), image.multiscale]
     total: list[float | None] = [1.0] * len(image.axes)
     found = False

@@ -30,6 +30,7 @@ COMMANDS: dict[str, _Entry] = {
     "verify": _Entry("rawtrace.cli.verify:verify", "check files against their seals"),
     "show": _Entry("rawtrace.cli.show:show", "print what a seal says, unchecked"),
     "harvest": _Entry("rawtrace.cli.harvest:harvest", "print the metadata a file carries"),
+    "codes": _Entry("rawtrace.cli.codes:codes", "print the content codes of images"),
     "demo": _Entry("rawtrace.cli.demo:demo", "play a microscope, an editor and five attacks"),
     "instrument": _Entry("rawtrace.cli.instrument:instrument", "give instruments an identity"),
     "workstation": _Entry("rawtrace.cli.workstation:workstation", "give an identity to whoever signs derived data"),

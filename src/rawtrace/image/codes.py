@@ -7,8 +7,10 @@ images are those of iscc-bio.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from rawtrace.errors import LimitError, MissingExtraError, PixelsError, from_os_error
 from rawtrace.image.formats import detect
@@ -167,24 +169,20 @@ def codes_of(
     """
     kind = detect(path)
     notes: list[str] = []
-    units = _file_units(path, notes, progress) if file else None
-    name, scenes = kind.name, ()  # type: str, tuple[SceneCodes, ...]
     image = _open(path, notes)
-    if image is not None:
-        with image:
-            name = image.format
-            notes += image.notes
+    if image is None:
+        units = _file_units(path, notes, progress) if file else None
+        return _file_codes(path, kind.name, units, (), notes)
+    stop = Event()
+    with image, ThreadPoolExecutor(1, thread_name_prefix="rawtrace-file") as pool:
+        # Both read the same file: what one has read, the other finds in memory.
+        beside = pool.submit(_file_units, path, notes, SILENT, stop) if file else None
+        try:
             scenes = codes_of_image(image, planes=planes, views=views, progress=progress)
-    return FileCodes(
-        path=path,
-        format=name,
-        size=units.size if units else 0,
-        iscc=units.iscc if units else "",
-        instance=units.instance if units else "",
-        data=units.data if units else "",
-        scenes=scenes,
-        notes=tuple(notes),
-    )
+            units = beside.result() if beside else None
+        finally:
+            stop.set()
+        return _file_codes(path, image.format, units, scenes, [*image.notes, *notes])
 
 
 def codes_of_image(
@@ -289,7 +287,24 @@ def _open(path: Path, notes: list[str]) -> Image | None:
         return None
 
 
-def _file_units(path: Path, notes: list[str], progress: Progress) -> Units:
+def _file_codes(
+    path: Path, name: str, units: Units | None, scenes: tuple[SceneCodes, ...], notes: list[str]
+) -> FileCodes:
+    if units is None:
+        return FileCodes(path=path, format=name, scenes=scenes, notes=tuple(notes))
+    return FileCodes(
+        path=path,
+        format=name,
+        size=units.size,
+        iscc=units.iscc,
+        instance=units.instance,
+        data=units.data,
+        scenes=scenes,
+        notes=tuple(notes),
+    )
+
+
+def _file_units(path: Path, notes: list[str], progress: Progress, stop: Event | None = None) -> Units:
     folder = path.is_dir()
     if folder and (path / IGNORE_FILE).is_file():
         notes.append(f"the rules in {IGNORE_FILE} were not applied: the code of the folder covers all its files")
@@ -298,13 +313,17 @@ def _file_units(path: Path, notes: list[str], progress: Progress) -> Units:
         with Lanes() as lanes:
             stream = Stream(lanes.whole, lanes.exact)
             for one in treewalk(path) if folder else (path,):
-                with one.open("rb") as opened:
-                    while piece := opened.read(_READ_BYTES):
-                        stream.update(piece)
-                        progress.advance(len(piece))
+                _feed_file(one, stream, progress, stop)
             units = stream.finish()
             lanes.wait()
         progress.finish()
     except OSError as error:
         raise from_os_error(error, f"reading {path}") from error
     return units()
+
+
+def _feed_file(path: Path, stream: Stream, progress: Progress, stop: Event | None) -> None:
+    with path.open("rb") as opened:
+        while not (stop and stop.is_set()) and (piece := opened.read(_READ_BYTES)):
+            stream.update(piece)
+            progress.advance(len(piece))

@@ -214,10 +214,10 @@ def left_out(name: str) -> bool:
 
 
 def belongs_to_seal(folder: Path, name: str, siblings: set[str] | None = None) -> bool:
-    """Tell whether a file is an index or a metadata companion that a seal wrote beside its asset."""
+    """Tell whether a file is an index or a companion that a seal wrote beside its asset."""
     if _SUPERSEDED.search(name):
         return True
-    for suffix in (".sha256", ".metadata.json"):
+    for suffix in (".sha256", ".metadata.json", ".planes.json"):
         if name.endswith(suffix):
             asset = name.removesuffix(suffix)
             beside = asset in siblings if siblings is not None else (folder / asset).exists()

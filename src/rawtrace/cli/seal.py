@@ -33,6 +33,7 @@ _ORCID = re.compile(r"(?:https://orcid\.org/)?(\d{4}-\d{4}-\d{4}-\d{3}[\dX])")
 @devices.firmware_option
 @devices.feature_option
 @click.option("--personal", is_flag=True, help="Harvest personal metadata too; left out otherwise.")
+@click.option("--codes/--no-codes", default=True, help="State the codes of an image's planes and views; on by default.")
 @click.option("--supersede", is_flag=True, help="Replace an earlier seal, which is kept aside and named.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document per path.")
@@ -49,6 +50,7 @@ def seal(
     firmware: str,
     features: tuple[str, ...],
     personal: bool,
+    codes: bool,
     supersede: bool,
     quiet: bool,
     as_json: bool,
@@ -91,6 +93,7 @@ def seal(
                 operator=orcid,
                 personal=personal,
                 supersede=supersede,
+                codes=codes,
                 device=device,
                 progress=progress,
             )
@@ -106,6 +109,7 @@ def seal(
             "sidecar": str(made.sidecar) if made.sidecar else None,
             "index": str(made.index) if made.index else None,
             "metadata": str(made.metadata) if made.metadata else None,
+            "planes": str(made.planes) if made.planes else None,
             "label": made.label,
             "claim_sha256": made.claim_sha256,
             "content_sha256": made.content_sha256,

@@ -73,17 +73,24 @@ def _record(value: Any) -> Any:
         return value
 
 
+def _binary(value: Any) -> Any:
+    """Return bytes that the C2PA library stored as a list of numbers, such as a soft binding, as hexadecimal."""
+    if isinstance(value, list) and len(value) > 16 and all(isinstance(one, int) and 0 <= one < 256 for one in value):
+        return bytes(value).hex()
+    return value
+
+
 def _outline(data: Any, depth: int = 0) -> list[str]:
     if depth > 8:
         return ["..."]
     if isinstance(data, dict):
         lines = []
         for key, value in data.items():
-            inner = _record(value) if key == "record" else value
+            inner = _record(value) if key == "record" else _binary(value)
             if isinstance(inner, (dict, list)) and inner:
                 lines += [f"{key}:", *(f"  {line}" for line in _outline(inner, depth + 1))]
             else:
-                lines.append(f"{key}: {value}")
+                lines.append(f"{key}: {inner}")
         return lines
     if isinstance(data, list):
         shown = [line for item in data[:50] for line in _item(item, depth + 1)]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 #: A plane of more pixels than this is read in bands only.
 MAX_PLANE_PIXELS = 256 << 20
-#: About how many bytes a band of rows holds, unless one row of tiles is more.
-BAND_BYTES = 16 << 20
+#: About how many bytes a band of rows holds, unless one row of tiles is more: what a processor's cache holds too.
+BAND_BYTES = 2 << 20
 MAX_SCENES = 10_000
 MAX_PLANES = 4_000_000
 
@@ -333,6 +333,16 @@ _BACKENDS: Mapping[str, Callable[[Path], Backend]] = {
     "TIFF": _tiff, "BigTIFF": _tiff, "Zarr": _zarr, "DICOM": _dicom, "ND2": _nd2, "LIF": _lif, "CZI": _czi,
     **dict.fromkeys(("PNG", "JPEG", "BMP", "GIF", "WebP"), _raster),
 }  # fmt: skip
+
+
+def is_known(path: Path) -> bool:
+    """Tell whether a file is of a format that ``open_image`` knows, readable or not.
+
+    Raises
+    ------
+    InputNotFoundError, UnreadableError
+    """
+    return formats.detect(path).name in _BACKENDS
 
 
 def _check_scenes(scenes: Sequence[Scene], path: Path) -> None:

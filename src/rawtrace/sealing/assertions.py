@@ -16,12 +16,14 @@ from rawtrace.trust.certificates import SignerKind
 INSTRUMENT = "org.rawtrace.instrument"
 ACQUISITION = "org.rawtrace.acquisition"
 INPUTS = "org.rawtrace.inputs"
+PIXELS = "org.rawtrace.pixels"
+SOFT_BINDING = "c2pa.soft-binding"
 ACTIONS = "c2pa.actions.v2"
 HASH_DATA = "c2pa.hash.data"
-CREATED_LABELS = ("c2pa.actions", "c2pa.ingredient", INSTRUMENT, ACQUISITION, INPUTS)
+CREATED_LABELS = ("c2pa.actions", "c2pa.ingredient", SOFT_BINDING, INSTRUMENT, ACQUISITION, INPUTS, PIXELS)
 
 #: The newest schema version of each of our assertions; a newer one still verifies and shows as newer.
-VERSIONS: Mapping[str, int] = {INSTRUMENT: 1, ACQUISITION: 2, INPUTS: 1}
+VERSIONS: Mapping[str, int] = {INSTRUMENT: 1, ACQUISITION: 2, INPUTS: 1, PIXELS: 1}
 
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _C2PA_TYPES = "http://c2pa.org/digitalsourcetype/"

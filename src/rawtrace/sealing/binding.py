@@ -21,6 +21,7 @@ from rawtrace.progress import SILENT, Progress
 READ_BYTES = 1 << 20
 SIDECAR_SUFFIX = ".c2pa"
 COMPANION_SUFFIX = ".metadata.json"
+PLANES_SUFFIX = ".planes.json"
 RECEIPTS_SUFFIX = ".tlog-proof"
 NOT_A_FILE = "{path} is not a regular file"
 
@@ -82,6 +83,11 @@ def sidecar_of(path: Path) -> Path:
 def companion_of(path: Path) -> Path:
     """Return where metadata too long for the seal lies: ``NAME.EXT.metadata.json``."""
     return path.with_name(path.name + COMPANION_SUFFIX)
+
+
+def planes_of(path: Path) -> Path:
+    """Return where digests of planes too many for the seal lie: ``NAME.EXT.planes.json``."""
+    return path.with_name(path.name + PLANES_SUFFIX)
 
 
 def receipts_of(seal: Path) -> Path:

@@ -88,7 +88,8 @@ def certify_file(
     _require_repository(signer)
     named = path.with_name(check_name(name))
     path.rename(named)
-    made = seal(named, signer=signer, source_type=source_type, capture=Capture.UPLOAD)
+    # A server decodes no pictures that strangers send it.
+    made = seal(named, signer=signer, source_type=source_type, capture=Capture.UPLOAD, codes=False)
     assert made.sidecar is not None  # noqa: S101  it was not asked to embed
     store = manifest.read_sidecar(made.sidecar)
     companion = durable.read_bounded(made.metadata, limit=_MAX_COMPANION_BYTES) if made.metadata else b""

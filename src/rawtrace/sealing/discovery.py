@@ -16,6 +16,7 @@ MAX_DEPTH = 64
 _ASIDE_SUFFIXES = (
     binding.SIDECAR_SUFFIX,
     binding.COMPANION_SUFFIX,
+    binding.PLANES_SUFFIX,
     binding.RECEIPTS_SUFFIX,
     folderindex.INDEX_SUFFIX,
 )
@@ -97,7 +98,7 @@ def _counts_with_other(name: str, names: set[str]) -> bool:
     owner = name.removesuffix(binding.SIDECAR_SUFFIX)
     if owner != name:
         return owner in names or owner.removesuffix(folderindex.INDEX_SUFFIX) in names
-    owner = name.removesuffix(binding.COMPANION_SUFFIX)
+    owner = name.removesuffix(binding.COMPANION_SUFFIX).removesuffix(binding.PLANES_SUFFIX)
     if owner != name:
         return owner in names or owner.removesuffix(folderindex.INDEX_SUFFIX) in names
     folder = name.removesuffix(folderindex.INDEX_SUFFIX)

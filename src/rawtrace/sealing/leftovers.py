@@ -17,8 +17,9 @@ from rawtrace.errors import AlreadyExistsError, Error
 from rawtrace.sealing import binding, folderindex
 
 _MAX_COMPANION_BYTES = 64 << 20
-_COMPANION_KEYS = {"values", "notes"}
-_ASIDE = re.compile(r".+\.unsealed-[0-9]{5}(\.sha256|\.metadata\.json)", re.DOTALL)
+#: What a companion that rawtrace wrote holds, by the end of its name.
+_COMPANION_KEYS = {binding.COMPANION_SUFFIX: {"values", "notes"}, binding.PLANES_SUFFIX: {"scenes"}}
+_ASIDE = re.compile(r".+\.unsealed-[0-9]{5}(\.sha256|\.metadata\.json|\.planes\.json)", re.DOTALL)
 
 
 def is_moved_aside(name: str) -> bool:
@@ -49,10 +50,11 @@ def move_companion_aside(companion: Path, data: bytes) -> Path | None:
     """Move aside an unsealed companion that differs from ``data``, if rawtrace wrote it; return where to."""
     if not companion.is_file() or lies_there(companion, data) or companion.stat().st_size > _MAX_COMPANION_BYTES:
         return None
+    suffix = next(suffix for suffix in _COMPANION_KEYS if companion.name.endswith(suffix))
     with contextlib.suppress(Error):
         found = strictjson.loads(companion.read_bytes(), what=companion.name, max_bytes=_MAX_COMPANION_BYTES)
-        if isinstance(found, dict) and found.keys() == _COMPANION_KEYS:
-            return _move(companion, companion.name.removesuffix(binding.COMPANION_SUFFIX), binding.COMPANION_SUFFIX)
+        if isinstance(found, dict) and found.keys() == _COMPANION_KEYS[suffix]:
+            return _move(companion, companion.name.removesuffix(suffix), suffix)
     return None
 
 

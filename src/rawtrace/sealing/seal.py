@@ -12,7 +12,7 @@ In this order, so that a crash at any point leaves either no seal or a whole one
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,7 +24,17 @@ from rawtrace.errors import AlreadyExistsError, EnvelopeError, Error, Unsealable
 from rawtrace.image.metadata import harvest, media_type
 from rawtrace.progress import SILENT, Progress
 from rawtrace.sealing import ancestors as ancestry
-from rawtrace.sealing import assertions, binding, embedded, envelope, folderindex, leftovers, manifest, statements
+from rawtrace.sealing import (
+    assertions,
+    binding,
+    embedded,
+    envelope,
+    folderindex,
+    leftovers,
+    manifest,
+    pixels,
+    statements,
+)
 from rawtrace.sealing.assertions import Capture
 from rawtrace.sealing.keyfolders import refuse_key_folder
 from rawtrace.sealing.statements import Device, Subject, Superseded
@@ -49,8 +59,8 @@ class Seal:
         The seal beside it; ``None`` when it is embedded.
     index : Path or None
         Index of a folder.
-    metadata : Path or None
-        Companion file, where the metadata was too long for the seal.
+    metadata, planes : Path or None
+        Companion files, where the metadata or the digests of planes were too long for the seal.
     label, claim_sha256 : str
         The seal's name.
     content_sha256 : str
@@ -63,6 +73,7 @@ class Seal:
     sidecar: Path | None
     index: Path | None
     metadata: Path | None
+    planes: Path | None
     label: str
     claim_sha256: str
     content_sha256: str
@@ -78,6 +89,7 @@ class _Request:
     capture: Capture
     operator: str
     personal: bool
+    codes: bool
     superseded: Superseded | None = None
     device: Device | None = None
 
@@ -104,6 +116,7 @@ def seal(
     operator: str = "",
     personal: bool = False,
     supersede: bool = False,
+    codes: bool = True,
     device: Device | None = None,
     progress: Progress = SILENT,
 ) -> Seal:
@@ -129,6 +142,8 @@ def seal(
         Harvest personal metadata too; never done unasked.
     supersede : bool
         Replace an earlier seal of the same data, which is moved aside and named in the new one.
+    codes : bool
+        State the codes of an image's planes and views too; they take about as long again as hashing the file.
     device : Device, optional
         Firmware and features in use, for instruments: a status may be about these alone.
 
@@ -151,7 +166,7 @@ def seal(
     term = assertions.decide_source_type(signer.role, source_type, parents=len(made_from))
     if embed:
         return _seal_embedded(
-            path, _Request(signer, term, capture, operator, personal, device=device), made_from, progress
+            path, _Request(signer, term, capture, operator, personal, codes, device=device), made_from, progress
         )
     if any(_same_file(path, parent) for parent in made_from):
         msg = f"{path} cannot have been made from itself"
@@ -165,18 +180,19 @@ def seal(
 
     content = _bind(path, progress)
     found = ancestry.gather(made_from, progress=progress)
-    request = _Request(signer, term, capture, operator, personal, superseded, device)
-    definition, companion = _definition(path, content.subject, content.named.name, request, found)
+    request = _Request(signer, term, capture, operator, personal, codes, superseded, device)
+    definition, companions = _definition(path, content.subject, content.named, request, found, progress)
     definition["assertions"].append(_hash_assertion(content))
     store = envelope.sign_sidecar(definition, signer, ancestors=ancestry.stores(found))
     label, claim = _read_back(store, content.sha256)
     _confirm(path, content)
-    metadata = _publish(content, companion, store, sidecar, supersede=supersede)
+    _publish(content, companions, store, sidecar, supersede=supersede)
     return Seal(
         asset=path,
         sidecar=sidecar,
         index=named if content.index else None,
-        metadata=metadata,
+        metadata=_if_among(companions, binding.companion_of(named)),
+        planes=_if_among(companions, binding.planes_of(named)),
         label=label,
         claim_sha256=claim,
         content_sha256=content.sha256.hex(),
@@ -214,9 +230,19 @@ def _bind(path: Path, progress: Progress) -> _Content:
     return _Content(Subject(name=path.name, kind="file", size=bound.size), bound.sha256, path, None, bound)
 
 
+def _if_among(companions: Mapping[Path, bytes], path: Path) -> Path | None:
+    return path if path in companions else None
+
+
 def _definition(
-    path: Path, subject: Subject, title: str, request: _Request, found: Sequence[ancestry.Ancestor]
-) -> tuple[dict[str, Any], bytes | None]:
+    path: Path,
+    subject: Subject,
+    named: Path,
+    request: _Request,
+    found: Sequence[ancestry.Ancestor],
+    progress: Progress,
+) -> tuple[dict[str, Any], dict[Path, bytes]]:
+    """Return what the C2PA library signs, and the companions that go beside the seal."""
     now = datetime.now(UTC)
     software = f"rawtrace {version('rawtrace')}"
     acquisition, companion = statements.acquisition_statement(
@@ -233,7 +259,7 @@ def _definition(
     instrument = statements.instrument_statement(request.signer, request.capture)
     definition: dict[str, Any] = {
         "claim_generator_info": [{"name": "rawtrace", "version": version("rawtrace")}],
-        "title": assertions.printable(title),
+        "title": assertions.printable(named.name),
         "assertions": [
             {"label": assertions.ACTIONS, "data": {"actions": steps}},
             {"label": assertions.INSTRUMENT, "data": instrument},
@@ -243,7 +269,13 @@ def _definition(
     if found:
         definition["ingredients"] = ancestry.ingredients(found, request.signer)
         definition["assertions"].append({"label": assertions.INPUTS, "data": ancestry.inputs_statement(found)})
-    return definition, companion
+    companions = {} if companion is None else {binding.companion_of(named): companion}
+    coded = pixels.pixels_of(path, name=named.name, progress=progress) if request.codes else None
+    if coded is not None:
+        definition["assertions"] += coded.assertions
+        if coded.companion is not None:
+            companions[binding.planes_of(named)] = coded.companion
+    return definition, companions
 
 
 def _hash_assertion(content: _Content) -> dict[str, Any]:
@@ -272,23 +304,23 @@ def _confirm(path: Path, content: _Content) -> None:
 
 
 def _publish(
-    content: _Content, companion: bytes | None, store: bytes, sidecar: Path, *, supersede: bool
-) -> Path | None:
-    """Write companion, index and seal; the seal last, since it is what makes the others mean something."""
-    metadata = binding.companion_of(content.named) if companion is not None else None
+    content: _Content, companions: Mapping[Path, bytes], store: bytes, sidecar: Path, *, supersede: bool
+) -> None:
+    """Write companions, index and seal; the seal last, since it is what makes the others mean something."""
     written: list[Path] = []
     moved: list[tuple[Path, Path]] = []
     try:
         if supersede:
             receipts = binding.receipts_of(sidecar)
-            for old in (sidecar, receipts, content.named if content.index else None, metadata):
-                if old is not None and old.exists():
+            olds = [sidecar, receipts, binding.companion_of(content.named), binding.planes_of(content.named)]
+            for old in olds + ([content.named] if content.index else []):
+                if old.exists():
                     aside = _free_aside(old, content.named)
                     durable.move_aside(old, aside)
                     moved.append((old, aside))
-        if metadata is not None and companion is not None:
-            _move_leftover(metadata, leftovers.move_companion_aside(metadata, companion), moved)
-            _write_or_reuse(metadata, companion, written)
+        for path, data in companions.items():
+            _move_leftover(path, leftovers.move_companion_aside(path, data), moved)
+            _write_or_reuse(path, data, written)
         if content.index is not None:
             _move_leftover(content.named, leftovers.move_index_aside(content.named, content.index.data), moved)
             _write_or_reuse(content.named, content.index.data, written)
@@ -304,7 +336,6 @@ def _publish(
                 with contextlib.suppress(Error):
                     durable.move_aside(aside, old)
         raise
-    return metadata
 
 
 def _move_leftover(path: Path, aside: Path | None, moved: list[tuple[Path, Path]]) -> None:
@@ -369,8 +400,8 @@ def _seal_embedded(path: Path, request: _Request, parents: Sequence[Path], progr
         raise UnsealableError(msg, hint="leave --embed out: the seal then lies beside the file")
     found = ancestry.gather(parents, progress=progress)
     subject = Subject(name=target.name, kind="file", size=bound.size)
-    definition, companion = _definition(path, subject, target.name, request, found)
-    if companion is not None:
+    definition, companions = _definition(path, subject, target, request, found, progress)
+    if companions:
         msg = f"the metadata of {path} is too long to be embedded"
         raise UnsealableError(msg, hint="leave --embed out: long metadata then lies in a companion file")
     store, data = envelope.sign_embedded(definition, request.signer, path, kind, ancestors=ancestry.stores(found))
@@ -382,6 +413,7 @@ def _seal_embedded(path: Path, request: _Request, parents: Sequence[Path], progr
         sidecar=None,
         index=None,
         metadata=None,
+        planes=None,
         label=label,
         claim_sha256=claim,
         content_sha256=binding.sha256(data).hex(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rawtrace import durable
@@ -10,10 +11,11 @@ from rawtrace.errors import ChangedWhileReadError, Error, InputNotFoundError
 from rawtrace.progress import Progress
 from rawtrace.report import Finding
 from rawtrace.sealing import binding, datahash, folderindex
-from rawtrace.sealing.assertions import ACQUISITION, printable
+from rawtrace.sealing.assertions import ACQUISITION, PIXELS, printable
 from rawtrace.sealing.manifest import Assertion
 from rawtrace.verification.evidence import Evidence, Form, data_hashes, statement
 from rawtrace.verification.findings import finding
+from rawtrace.verification.pixels import compare_planes, words
 
 #: How many members of each sort a report names one by one.
 NAMED_MEMBERS = 50
@@ -37,7 +39,9 @@ def check_content(evidence: Evidence, *, progress: Progress) -> Iterator[Finding
     acquisition = statement(bound, ACQUISITION)
     yield from _check_kind(evidence, acquisition)
     yield from _check_name(evidence, acquisition)
-    yield from _check_companion(evidence, acquisition)
+    metadata, planes = acquisition.get("metadata"), statement(bound, PIXELS).get("list")
+    yield from _check_companion(evidence, binding.companion_of(evidence.named), metadata, "the long metadata")
+    yield from _check_companion(evidence, binding.planes_of(evidence.named), planes, "the list of planes")
 
 
 def _check_whole(evidence: Evidence, stated: Assertion, progress: Progress) -> Iterator[Finding]:
@@ -54,11 +58,32 @@ def _check_whole(evidence: Evidence, stated: Assertion, progress: Progress) -> I
     proof = {"sealed_sha256": stated.data["hash"].hex(), "found_sha256": found.sha256.hex(), "found_bytes": found.size}
     if problem is not None:
         what = f"the index {evidence.named.name}" if folder else "the file"
-        yield finding("bytes-changed", _changed(evidence, what, found.size), evidence=proof)
+        changed = finding("bytes-changed", _changed(evidence, what, found.size), evidence=proof)
+        if folder:
+            yield changed
+        else:
+            yield from _or_converted(evidence, changed, progress)
     elif not folder:
         yield finding("bytes-unchanged", f"all {found.size:,} bytes are those that were sealed", evidence=proof)
     if folder:
         yield from _check_members(evidence, proof, found.sha256, index_good=problem is None, progress=progress)
+
+
+def _or_converted(evidence: Evidence, changed: Finding, progress: Progress) -> Iterator[Finding]:
+    """Say that the bytes differ, unless every plane is still the same: then say that."""
+    bound = evidence.store.bound_manifest() if evidence.store else None
+    compared = compare_planes(evidence, bound, progress=progress) if bound else None
+    if compared is None:
+        yield changed
+    elif compared.same:
+        message = (
+            f"the bytes differ, but {words(compared.planes)}: the file was converted, or "
+            "only what stands beside the pixels was changed"
+        )
+        yield finding("bytes-converted", message, evidence={**changed.evidence, "planes": compared.planes})
+    else:
+        yield changed
+        yield from compared.findings
 
 
 def _check_members(
@@ -81,9 +106,15 @@ def _check_members(
         yield finding("index-unreadable", f"the index {evidence.named.name} breaks the rules: {error.message}")
         return
     differences = folderindex.compare_folder(folder, indexed, progress=progress)
+    bound = evidence.store.bound_manifest() if evidence.store else None
     if not differences.any() and index_good:
         message = f"all {len(indexed):,} files of the folder are those that were sealed, and there are no others"
         yield finding("bytes-unchanged", message, evidence=proof)
+    elif bound is not None:
+        compared = compare_planes(evidence, bound, progress=progress)
+        if compared.same:
+            yield finding("planes-unchanged", f"{words(compared.planes)}, all the same")
+        yield from compared.findings
     yield from _members("member-missing", differences.missing, "{} was sealed and is not there")
     yield from _members("member-extra", differences.extra, "{} is there and was not sealed")
     yield from _members("member-changed", differences.changed, "{} is not as it was sealed")
@@ -115,7 +146,8 @@ def _check_embedded(evidence: Evidence, stated: Assertion, progress: Progress) -
     if problem is None:
         yield finding("bytes-unchanged", f"all {size:,} bytes but the seal's own are those that were sealed")
     elif problem.code in {BYTES_CHANGED, "data-outside-seal"}:
-        yield finding("bytes-changed", problem.message, evidence={"code": problem.code, "found_bytes": size})
+        changed = finding("bytes-changed", problem.message, evidence={"code": problem.code, "found_bytes": size})
+        yield from _or_converted(evidence, changed, progress)
     else:
         yield finding("binding-missing", problem.message, evidence={"code": problem.code})
 
@@ -136,22 +168,21 @@ def _check_name(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[
         yield finding("asset-renamed", f"the data was called {sealed} when it was sealed", evidence={"name": sealed})
 
 
-def _check_companion(evidence: Evidence, acquisition: Mapping[str, Any]) -> Iterator[Finding]:
-    metadata = acquisition.get("metadata")
-    companion = binding.companion_of(evidence.named)
-    if not isinstance(metadata, dict) or "file" not in metadata:
+def _check_companion(evidence: Evidence, companion: Path, stated: object, what: str) -> Iterator[Finding]:
+    """Compare a companion with what the seal says of it: ``file``, ``sha256``."""
+    if not isinstance(stated, dict) or "file" not in stated:
         if companion.is_file():
             yield finding("companion-unsealed", f"{companion.name} lies beside the data; the seal does not cover it")
         return
     if not companion.is_file():
-        yield finding("companion-missing", f"the long metadata, {companion.name}, is not beside the data")
+        yield finding("companion-missing", f"{what}, {companion.name}, is not beside the data")
         return
     try:
         found = binding.bind_file(companion)
     except Error as error:
-        yield finding("companion-missing", f"the long metadata cannot be read: {error.message}")
+        yield finding("companion-missing", f"{what} cannot be read: {error.message}")
         return
-    if found.sha256.hex() == metadata.get("sha256"):
+    if found.sha256.hex() == stated.get("sha256"):
         yield finding("companion-unchanged", f"{companion.name} is as it was sealed")
     else:
         yield finding("companion-changed", f"{companion.name} is not as it was sealed")

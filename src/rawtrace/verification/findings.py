@@ -54,17 +54,20 @@ class FindingKind:
         """What a policy may make of it: notes may pass, open questions may become notes, both may weigh more.
 
         Whose seal it is may only weigh more: no policy can vouch for a signer whom
-        no listed authority knows. Empty for broken evidence and for what was not checked.
+        no listed authority knows. Empty for broken evidence and for what was not checked,
+        but for changed bytes whose planes are all proven.
         """
         if self.outcome is Outcome.NOTE:
             milder, stricter = {Outcome.PASSED, Outcome.NOTE}, {Outcome.INCONCLUSIVE, Outcome.REJECTED}
-        elif self.outcome is Outcome.INCONCLUSIVE:
+        elif self.outcome is Outcome.INCONCLUSIVE or self.id in _PIXELS_PROVEN:
             milder, stricter = {Outcome.NOTE, Outcome.INCONCLUSIVE}, {Outcome.REJECTED}
         else:
             return frozenset()
         return frozenset(stricter if self.id in _WHOSE_SEAL else milder | stricter)
 
 
+#: The one change of bytes that a policy may accept, since the seal proves all the pixels.
+_PIXELS_PROVEN = frozenset({"bytes-converted"})
 _WHOSE_SEAL = frozenset({
     "signer-unknown", "no-trust-lists", "pid-not-resolved", "signer-other-purpose", "authority-withdrawn",
     "compromise-unproven", "scope-unstated", "capture-uncertified", "statement-unbacked", "ancestor-open",
@@ -140,6 +143,17 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         "ask for the file as it was sealed, and compare the two",
     ),
     FindingKind(
+        "bytes-converted",
+        _C,
+        _ALT,
+        "the bytes are not those that were sealed, but every plane is: the file was converted, or only what stands "
+        "beside the pixels was changed",
+        "where the pixels are what matters, a policy can accept this; the metadata in the file is not proven",
+    ),
+    FindingKind("planes-unchanged", _C, _OK, "the pixels of these planes are those that were sealed"),
+    FindingKind("planes-changed", _C, _ALT, "planes differ from those that were sealed; which ones is said"),
+    FindingKind("planes-not-compared", _C, _NOT, "the bytes differ, and whether the pixels do could not be told"),
+    FindingKind(
         "binding-missing", _C, _REJ, "the seal does not say which bytes it belongs to, in the one way that is accepted"
     ),
     FindingKind(
@@ -158,15 +172,22 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
     FindingKind("member-odd", _C, _ALT, "a link or special file is in the folder; it is not followed"),
     FindingKind("system-litter", _C, _NOTE, "files that an operating system leaves behind; no part of the data"),
     FindingKind("asset-renamed", _C, _NOTE, "the data had another name when it was sealed"),
-    FindingKind("companion-unchanged", _C, _OK, "the long metadata beside the data is as it was sealed"),
-    FindingKind("companion-missing", _C, _NOT, "the long metadata that was sealed is not beside the data"),
+    FindingKind(
+        "companion-unchanged", _C, _OK, "the long metadata or the list of planes beside the data is as it was sealed"
+    ),
+    FindingKind(
+        "companion-missing", _C, _NOT, "the long metadata or the list of planes that was sealed is not beside the data"
+    ),
     FindingKind(
         "companion-unsealed",
         _C,
         _NOTE,
-        "a file with the name of long metadata lies beside the data, but the seal does not speak of it",
+        "a file with the name of long metadata or of a list of planes lies beside the data, but the seal does not "
+        "speak of it",
     ),
-    FindingKind("companion-changed", _C, _ALT, "the long metadata beside the data is not as it was sealed"),
+    FindingKind(
+        "companion-changed", _C, _ALT, "the long metadata or the list of planes beside the data is not as it was sealed"
+    ),
     FindingKind("path-good", _P, _OK, "the signer's certificate comes from an authority on a trust list"),
     FindingKind(
         "signer-unknown",

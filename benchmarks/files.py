@@ -52,7 +52,7 @@ def rows(bench: Bench, signer: Signer) -> Iterator[Row]:
 
 def _seal_anew(path: Path, signer: Signer) -> Usage:
     path.with_name(path.name + ".c2pa").unlink(missing_ok=True)
-    return run(rawtrace("seal", path, "--instrument", signer.instrument), folder=path.parent)
+    return run(rawtrace("seal", "--no-codes", path, "--instrument", signer.instrument), folder=path.parent)
 
 
 def _memory(what: str, runs: list[Usage] | tuple[Usage, ...]) -> Row:

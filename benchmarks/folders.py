@@ -55,4 +55,4 @@ def _beside(
 def _seal_anew(root: Path, signer: Signer) -> Usage:
     for suffix in (".sha256", ".sha256.c2pa", ".sha256.metadata.json"):
         root.with_name(root.name + suffix).unlink(missing_ok=True)
-    return run(rawtrace("seal", root, "--instrument", signer.instrument), folder=root.parent)
+    return run(rawtrace("seal", "--no-codes", root, "--instrument", signer.instrument), folder=root.parent)

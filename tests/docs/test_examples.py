@@ -35,6 +35,7 @@ PAGES = [
     *sorted((ROOT / "docs" / "tutorials").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
     ROOT / "docs" / "spec" / "folder-index.md",
+    ROOT / "docs" / "spec" / "codes.md",
 ]
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<kind>console|bash|sh|shell)\s*$")
 MARK = re.compile(r"^<!--\s*(?P<kind>run|not run|setup)\s*(?::\s*(?P<text>.*?))?\s*-->$")

@@ -16,6 +16,8 @@ PREFIX = "ISCC:"
 BITS = 256
 #: What an Image-Code is made of: 32 by 32 grey values.
 EDGE = 32
+#: Pictures narrower or lower than this, px, have no Image-Code: what little they show, many others show, too.
+MIN_EDGE = 8
 #: A segment of 64 bits with fewer ones than this, or fewer zeros, says that there is too little to see.
 MIN_ONES = 8
 #: Image-Codes that differ in at most so many of 256 bits are worth a look; see docs/spec/codes.md.
@@ -107,7 +109,7 @@ def image_code(pixels: NDArray[Any]) -> str:
     pixels : ndarray of uint8
         (Y, X): a rendering by ``rawtrace.image.views``, or a figure's panel in grey.
     """
-    return _code_of_thumbnail(thumbnail(pixels))
+    return "" if min(pixels.shape) < MIN_EDGE else _code_of_thumbnail(thumbnail(pixels))
 
 
 def dihedral_codes(pixels: NDArray[Any]) -> tuple[str, ...]:
@@ -121,6 +123,8 @@ def dihedral_codes(pixels: NDArray[Any]) -> tuple[str, ...]:
     """
     import numpy as np
 
+    if min(pixels.shape) < MIN_EDGE:
+        return ()
     small = thumbnail(pixels)
     codes = [_code_of_thumbnail(np.rot90(side, turns)) for side in (small, small[:, ::-1]) for turns in range(4)]
     return tuple(codes) if codes[0] else ()

@@ -41,13 +41,14 @@ class View:
     ----------
     scene : int
     channel : int or None
-        ``None`` for the luminance of a colour image.
+        ``None`` for the luminance of a colour image, unless it has several channels.
     z, t : int or None
         ``None`` where a projection takes all of them.
     projection : str
         ``""`` for a plane, ``"max"`` for the greatest value along Z.
     reduction : int
-        How many pixels of the scene one pixel of the view averages, along each axis.
+        How many pixels of the scene one pixel of the view averages, along each axis; its centre (x, y) lies at
+        (x * reduction + (reduction - 1) / 2, ...) in the scene.
     size : tuple[int, int]
         Width and height of the scene, px.
     pixels : ndarray of uint8
@@ -213,7 +214,7 @@ def _stack_views(image: Image, scene: Scene, channel: int, time: int) -> Iterato
             if values_of_view is not None:
                 yield View(
                     scene=scene.index,
-                    channel=channel if scene.samples == 1 else None,
+                    channel=channel if scene.samples == 1 or scene.c > 1 else None,
                     z=z_of_view,
                     t=time,
                     projection=projection,

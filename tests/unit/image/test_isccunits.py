@@ -56,6 +56,13 @@ def test_constant_picture_has_no_code(flat: np.ndarray) -> None:
     assert units.dihedral_codes(flat) == ()
 
 
+@pytest.mark.parametrize("shape", [(7, 192), (160, 7), (2, 2)])
+def test_sliver_has_no_code(shape: tuple[int, int]) -> None:
+    sliver = _cells()[: shape[0], : shape[1]]
+    assert units.image_code(sliver) == ""
+    assert units.dihedral_codes(sliver) == ()
+
+
 def test_bare_ramp_has_no_code() -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     assert units.image_code(ramp) == ""

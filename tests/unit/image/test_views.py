@@ -116,6 +116,11 @@ def test_colour_has_one_view_without_a_channel(rng: np.random.Generator) -> None
     assert (view.channel, view.z, view.t, view.projection, view.pixels.shape) == (None, 0, 0, "", (20, 30))
 
 
+def test_colours_in_several_channels_name_them(rng: np.random.Generator) -> None:
+    found = views.views(array_image(rng.integers(0, 255, (1, 2, 1, 20, 30, 3), np.uint8)))
+    assert [view.channel for view in found] == [0, 1]
+
+
 @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
 def test_sharpest_plane_and_projection_of_a_stack(kind: str, rng: np.random.Generator) -> None:
     sharp = rng.integers(0, 200, (64, 64)).astype(np.float64)

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import batches, files, folders, footprint, log, resolution, startup, statuses  # noqa: E402
+from benchmarks import batches, codes, files, folders, footprint, log, resolution, startup, statuses  # noqa: E402
 from benchmarks.data import make_signer  # noqa: E402
 from benchmarks.harness import Bench, FailedRunError, Row  # noqa: E402
 
@@ -25,6 +25,7 @@ GROUPS = {
     "startup": startup.rows,
     "files": files.rows,
     "folders": folders.rows,
+    "codes": codes.rows,
     "batches": batches.rows,
     "footprint": footprint.rows,
     "statuses": statuses.rows,

@@ -28,6 +28,7 @@ def test_quick_run_prints_every_row_and_leaves_nothing_behind(tmp_path: Path) ->
         *("an OME-Zarr", "small files in one process", "small sealed files", "agent", "seal of a small PNG"),
         *("statuses loaded", "receipts of one checkpoint", "certificates found by PID"),
         *("records in process", "log seals over HTTP"),
+        *("codes of an OME-TIFF", "codes of an OME-Zarr"),
     ):
         assert any(what in one for one in measured), what
     assert all(cells[1].strip() for cells in table)

@@ -17,9 +17,37 @@ _STARTS = (0.45, 1.0, 2.2)
 _EXPONENTS = (0.1, 10.0)
 
 
+Shape = Callable[["NDArray[Any]", "NDArray[Any]"], "NDArray[Any]"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Equations:
+    """What a curve has to fulfil: ``root @ heights`` near ``aim``, heights being its values at ``u``.
+
+    Attributes
+    ----------
+    u : ndarray
+        Values of the original, 0 to 1.
+    root, aim : ndarray
+        Scaled so that the sum of squares is the mean square in published grey levels.
+    left : float
+        What the best of all curves leaves, mean square.
+    """
+
+    u: NDArray[Any]
+    root: NDArray[Any]
+    aim: NDArray[Any]
+    left: float = 0.0
+
+    def rest(self, heights: NDArray[Any]) -> NDArray[Any]:
+        """Return by how much a curve misses."""
+        rest: NDArray[Any] = (self.root * heights if self.root.ndim == 1 else self.root @ heights) - self.aim
+        return rest
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
-    """A fitted curve: ``low + gain * max(sign * (u - start), 0) ** exponent``, cut off at 0 and 255.
+    """A fitted curve.
 
     Attributes
     ----------
@@ -28,32 +56,32 @@ class Model:
         (parameters, u) to published values, u being the original's value between 0 and 1.
     origin, span : float
         u = (x - origin) / span.
+    apart : float
+        By how much it explains worse than the best of all curves, RMS, published grey levels.
+    limits : tuple[float, float]
+        Where it is cut off.
     exponent : float
     """
 
     parameters: NDArray[Any]
-    shape: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]
+    shape: Shape
     origin: float
     span: float
+    apart: float
+    limits: tuple[float, float]
     exponent: float = 1.0
 
     def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the published values for values of the original."""
         return self.shape(self.parameters, (x - self.origin) / self.span)
 
-    def apart(self, x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> float:
-        """How far a measured curve is from this one, weighted RMS in grey levels."""
-        import numpy as np
-
-        return math.sqrt(float(np.average((self(x) - y) ** 2, weights=weight)))
-
     def ends(self) -> tuple[float, float]:
-        """Values of the original that become 0 and 255, beyond the measured ones where need be."""
+        """Values of the original that become the least and the greatest, beyond the measured ones where need be."""
         import numpy as np
 
         u = np.linspace(-3, 4, 14_001)
         y = self.shape(self.parameters, u)
-        dark, bright = np.flatnonzero(y <= LOW + 0.02), np.flatnonzero(y >= HIGH - 0.02)
+        dark, bright = np.flatnonzero(y <= self.limits[0] + 0.02), np.flatnonzero(y >= self.limits[1] - 0.02)
         rises = y[-1] >= y[0]
         black = u[dark[-1 if rises else 0]] if dark.size else u[int(y.argmin())]
         white = u[bright[0 if rises else -1]] if bright.size else u[int(y.argmax())]
@@ -75,106 +103,107 @@ def isotonic(y: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
 
 
-def fit_linear(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any]) -> Model:
-    """Fit a straight line that is cut off at 0 and 255."""
+def limits_of(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
+    """Return where a measured curve is cut off: at plateaus of its ends, else 0 and 255."""
     import numpy as np
 
-    origin, span = float(x[0]), float(x[-1] - x[0])
-    u = (x - origin) / span
+    least, greatest = float(y.min()), float(y.max())
+    u = (x - x[0]) / (x[-1] - x[0])
+    found = []
+    for level, usual in ((least, LOW), (greatest, HIGH)):
+        flat = np.abs(y - level) < 0.6
+        wide = flat.sum() >= 3 and float(np.ptp(u[flat])) > 0.06 and (flat[0] or flat[-1])
+        found.append(level if wide and abs(level - usual) > 1.5 else usual)
+    return found[0], found[1]
+
+
+def fit_linear(
+    equations: Equations, y: NDArray[Any], *, origin: float, span: float, limits: tuple[float, float]
+) -> Model:
+    """Fit a straight line that is cut off at its limits; ``y`` is the measured curve, for a start."""
+    import numpy as np
+
+    u = equations.u
+
+    def line(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+        return np.clip(parameters[0] + parameters[1] * u, *limits)
+
     rise = float(y[-1] - y[0])
-    inner = (y > LOW + 2) & (y < HIGH - 2)
+    inner = (y > limits[0] + 2) & (y < limits[1] - 2)
     begins = [np.array([y[0], rise]), np.array([y[0] - 0.3 * rise, 1.6 * rise]), np.array([y[0], 3 * rise])]
     if inner.sum() >= 3:
-        slope, level = np.polyfit(u[inner], y[inner], 1, w=np.sqrt(weight[inner]))
+        slope, level = np.polyfit(u[inner], y[inner], 1)
         begins.insert(0, np.array([level, slope]))
-    best = min((_fit(_line, begin, u, y, weight) for begin in begins), key=lambda fit: fit[1])
-    return Model(best[0], _line, origin, span)
+    parameters, cost = min((_fit(line, begin, equations) for begin in begins), key=lambda fit: fit[1])
+    return Model(parameters, line, origin, span, _apart(cost, equations), limits)
 
 
-def fit_gamma(x: NDArray[Any], y: NDArray[Any], weight: NDArray[Any], *, inverted: bool) -> Model:
-    """Fit a power that is cut off at 0 and 255, from black and white points or above an offset."""
+def fit_gamma(
+    equations: Equations,
+    y: NDArray[Any],
+    *,
+    origin: float,
+    span: float,
+    limits: tuple[float, float],
+    inverted: bool,
+) -> Model:
+    """Fit a power that is cut off at its limits, from black and white points or above an offset."""
     import numpy as np
 
-    origin, span = float(x[0]), float(x[-1] - x[0])
-    u = (x - origin) / span
+    low, high = limits
+
+    def power(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+        black, white, logarithm = parameters
+        reach = white - black if abs(white - black) > 1e-3 else 1e-3
+        raised = np.clip((u - black) / reach, 0, 1) ** math.exp(_bounded(logarithm))
+        return np.asarray(low + (high - low) * raised)
+
+    def fall(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+        return low + high - power(parameters, u)
+
+    def turned(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+        return power(parameters, 1 - u)
+
     zero = -origin / span
-    shapes: list[tuple[Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]], list[NDArray[Any]]]] = []
-    for exponent in _STARTS:
-        logarithm = math.log(exponent)
-        shapes.append((_power_fall if inverted else _power, [np.array([0.0, 1.0, logarithm])]))
-        if inverted:
-            shapes.append((_power_turned, [np.array([0.0, 1.0, logarithm])]))
-        if not inverted and zero <= 0.02:
-            level, rise = float(y[0]), float(y[-1] - y[0])
-            shapes.append((_raised(zero), [np.array([level, rise, logarithm])]))
+
+    def above(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
+        level, rise, logarithm = parameters
+        exponent = math.exp(_bounded(logarithm))
+        raised = np.maximum((u - zero) / (1 - zero), 0) ** exponent
+        first = max(-zero / (1 - zero), 0.0) ** exponent
+        return np.clip(level + rise * (raised - first) / max(1 - first, 1e-6), low, high)
+
+    shapes: list[tuple[Shape, tuple[float, float]]] = [(fall, (0.0, 1.0)), (turned, (0.0, 1.0))]
+    if not inverted:
+        shapes = [(power, (0.0, 1.0))]
+        if -1.0 < zero <= 0.02:
+            shapes.append((above, (float(y[0]), float(y[-1] - y[0]))))
     best: tuple[float, Model] | None = None
-    for shape, begins in shapes:
-        for begin in begins:
-            parameters, cost = _fit(shape, begin, u, y, weight)
-            if best is None or cost < best[0] * 0.98:
-                best = (cost, Model(parameters, shape, origin, span, math.exp(_bounded(parameters[2]))))
+    for shape, begin in shapes:
+        for exponent in _STARTS:
+            parameters, cost = _fit(shape, np.array([*begin, math.log(exponent)]), equations)
+            # Of two ways that explain alike, the first and simpler is kept.
+            if best is None or cost < best[0] * 0.9:
+                found = math.exp(_bounded(parameters[2]))
+                best = cost, Model(parameters, shape, origin, span, _apart(cost, equations), limits, found)
     assert best is not None  # noqa: S101  there is a start at least
     return best[1]
 
 
-def gamma_interval(
-    model: Model, x: NDArray[Any], parts: NDArray[Any], weight: NDArray[Any]
-) -> tuple[float, tuple[float, float]]:
-    """Return the exponent and its 95 % interval, by leaving out one group of places at a time."""
+def gamma_interval(model: Model, parts: tuple[Equations, ...]) -> tuple[float, tuple[float, float]]:
+    """Return the exponent and its 95 % interval, from fits without one group of places at a time."""
     import numpy as np
 
-    u = (x - model.origin) / model.span
-    others = []
-    for y in parts:
-        parameters, _ = _fit(model.shape, model.parameters, u, y, weight, steps=6)
-        others.append(_bounded(parameters[2]))
+    others = [_bounded(_fit(model.shape, model.parameters, part, steps=6)[0][2]) for part in parts]
     count = len(others)
     centre = math.log(model.exponent)
     error = math.sqrt((count - 1) / count * float(np.sum((np.array(others) - np.mean(others)) ** 2)))
-    reach = 2.36 * math.hypot(error, 0.002)
+    reach = 2.36 * math.hypot(error, 0.004)
     return model.exponent, (math.exp(centre - reach), math.exp(centre + reach))
 
 
-def _line(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-    import numpy as np
-
-    return np.clip(parameters[0] + parameters[1] * u, LOW, HIGH)
-
-
-def _power(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-    """From black to white, then the power."""
-    import numpy as np
-
-    black, white, logarithm = parameters
-    reach = white - black if abs(white - black) > 1e-3 else 1e-3
-    return HIGH * np.clip((u - black) / reach, 0, 1) ** math.exp(_bounded(logarithm))
-
-
-def _power_fall(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-    return HIGH - _power(parameters, u)
-
-
-def _power_turned(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-    """Inverted first, then the power."""
-    import numpy as np
-
-    black, white, logarithm = parameters
-    reach = white - black if abs(white - black) > 1e-3 else 1e-3
-    return HIGH * np.clip(1 - (u - black) / reach, 0, 1) ** math.exp(_bounded(logarithm))
-
-
-def _raised(zero: float) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
-    """A power from the original's zero, then stretched."""
-
-    def shape(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-        import numpy as np
-
-        level, rise, logarithm = parameters
-        raised = np.maximum((u - zero) / (1 - zero), 0) ** math.exp(_bounded(logarithm))
-        first = max(-zero / (1 - zero), 0.0) ** math.exp(_bounded(logarithm))
-        return np.clip(level + rise * (raised - first) / max(1 - first, 1e-6), LOW, HIGH)
-
-    return shape
+def _apart(cost: float, equations: Equations) -> float:
+    return math.sqrt(max(cost - equations.left, 0.0))
 
 
 def _bounded(logarithm: float) -> float:
@@ -182,38 +211,25 @@ def _bounded(logarithm: float) -> float:
 
 
 def _fit(
-    shape: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
-    begin: NDArray[Any],
-    u: NDArray[Any],
-    y: NDArray[Any],
-    weight: NDArray[Any],
-    *,
-    steps: int = _STEPS,
+    shape: Shape, begin: NDArray[Any], equations: Equations, *, steps: int = _STEPS
 ) -> tuple[NDArray[Any], float]:
-    """Levenberg-Marquardt with soft outliers, on some hundred points; returns parameters and cost."""
+    """Levenberg-Marquardt; returns parameters and mean square."""
     import numpy as np
 
-    root = np.sqrt(weight / weight.mean())
-    scale = 2.0
-
     def residuals(values: NDArray[Any]) -> NDArray[Any]:
-        return root * (shape(values, u) - y)
-
-    def cost_of(rest: NDArray[Any]) -> float:
-        return float((2 * scale**2 * (np.sqrt(1 + (rest / scale) ** 2) - 1)).sum())
+        return equations.rest(shape(values, equations.u))
 
     at = begin.astype(float)
     rest = residuals(at)
-    cost, damping = cost_of(rest), 1e-3
+    cost, damping = float(rest @ rest), 1e-3
     for _ in range(steps):
         jacobian = np.stack([(residuals(at + move) - rest) / 1e-5 for move in 1e-5 * np.eye(len(at))], axis=1)
-        soft = 1 / np.sqrt(1 + (rest / scale) ** 2)
-        hessian, gradient = (jacobian.T * soft) @ jacobian, (jacobian.T * soft) @ rest
+        hessian, gradient = jacobian.T @ jacobian, jacobian.T @ rest
         for _ in range(6):
             lifted = hessian + damping * np.diag(np.maximum(np.diag(hessian), 1e-9))
             tried = at - np.linalg.lstsq(lifted, gradient, rcond=None)[0]
             new_rest = residuals(tried)
-            new_cost = cost_of(new_rest)
+            new_cost = float(new_rest @ new_rest)
             if new_cost < cost:
                 break
             damping *= 6
@@ -221,6 +237,6 @@ def _fit(
             break
         gained = cost - new_cost
         at, rest, cost, damping = tried, new_rest, new_cost, max(damping / 8, 1e-9)
-        if gained < 1e-7 * (cost + 1e-9):
+        if gained < 1e-6 * cost + 1e-9:
             break
     return at, cost

@@ -128,7 +128,7 @@ class Prepared:
 
 
 def prepare(
-    original: NDArray[Any], matrix: NDArray[Any], shape: tuple[int, ...], *, blur: float | None = None
+    original: NDArray[Any], matrix: NDArray[Any], shape: tuple[int, ...], *, blur: float | None = None, slack: float = 1
 ) -> Prepared:
     """Cut out, reduce and smooth what ``sample`` will need for a map near ``matrix``.
 
@@ -141,13 +141,16 @@ def prepare(
         Of the published picture.
     blur : float, optional
         Standard deviation of the low pass, px of the published picture; by default what a reduction needs.
+    slack : float
+        How far the map may still move, px of the published picture.
     """
     import cv2
     import numpy as np
 
     scale = max(scale_of(matrix), 1e-6)
     sigma = _reduction_blur(scale) if blur is None else blur / scale
-    box = apply(invert(matrix), corners(shape) + np.array([[-1, -1], [1, -1], [-1, 1], [1, 1], [0, 0]]))
+    outward = slack * np.array([[-1, -1], [1, -1], [-1, 1], [1, 1], [0, 0]])
+    box = apply(invert(matrix), corners(shape) + outward)
     margin = 4 + 4 * sigma + 3 / min(scale, 1)
     height, width = original.shape[:2]
     left, top = (int(np.clip(np.floor(value - margin), 0, end - 1)) for value, end in zip(box.min(0), (width, height)))
@@ -186,10 +189,16 @@ def covered(matrix: NDArray[Any], original: tuple[int, ...], shape: tuple[int, .
 
     x, y = _grid(invert(matrix), shape)
     slack = 1e-3
-    inside: NDArray[Any] = (
+    within: NDArray[Any] = (
         (x >= -slack) & (y >= -slack) & (x <= original[1] - 1 + slack) & (y <= original[0] - 1 + slack)
     )
-    return np.ascontiguousarray(inside)
+    return np.ascontiguousarray(within)
+
+
+def inside(matrix: NDArray[Any], original: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether the whole published picture shows the original."""
+    points = apply(invert(matrix), corners(shape))
+    return bool(points.min() >= 0 and (points.max(0) <= (original[1] - 1, original[0] - 1)).all())
 
 
 def _reduction_blur(scale: float) -> float:

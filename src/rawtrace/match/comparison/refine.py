@@ -9,14 +9,17 @@ gradient class and by how well they fit, so that texture counts wherever it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison.geometry import (
+    REDUCTION_BLUR,
+    Prepared,
     compose,
+    corners,
     covered,
     distance,
+    inside,
     invert,
     prepare,
     right_angles,
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Larger pictures are refined on tiles that hold about this many pixels together.
-FINE_PIXELS = 400_000
+FINE_PIXELS = 200_000
 TILE = 96
 #: Longest edges at which the coarse levels work, px.
 COARSE_EDGES = (128, 320)
@@ -40,6 +43,10 @@ _ROBUST = 2.4
 #: A simpler map is taken if it makes the weighted squares greater by no more than this.
 _SIMPLER = 60.0
 _FLOOR = 0.3
+#: Steps of the table that a tone is kept in.
+_LEVELS = 1 << 14
+#: Widths of the band passes in which details are compared, px.
+_BANDS = ((0.7, 4.0), (1.6, 8.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +73,15 @@ class Fit:
     correlation: float
     detail: float
     uncertainty: float
+
+
+def glance(original: NDArray[Any], published: NDArray[Any], start: NDArray[Any]) -> float:
+    """Return the detail correlation of a guess in a much reduced picture: cheap, for sorting guesses."""
+    small = _reduced(published, min(1.0, COARSE_EDGES[0] / max(published.shape)))
+    grid = scaling(small.shape[1] / published.shape[1], small.shape[0] / published.shape[0])
+    level = _Level(original, small, compose(grid, start))
+    moved = level.solve(compose(grid, start), rounds=2, tolerance=0.05)
+    return 0.0 if moved is None else level.likeness(moved)[1]
 
 
 def refine(original: NDArray[Any], published: NDArray[Any], start: NDArray[Any]) -> Fit | None:
@@ -98,7 +114,7 @@ def refine(original: NDArray[Any], published: NDArray[Any], start: NDArray[Any])
     if fine is None:
         return None
     blur = level.best_blur(fine)
-    again = level.solve(fine, rounds=4, tolerance=0.002)
+    again = level.solve(fine, rounds=3, tolerance=0.003)
     fine = fine if again is None else again
     fine, exact = level.simplest(fine)
     correlation, detail = level.likeness(fine)
@@ -109,14 +125,10 @@ class _Level:
     """One published picture, whole or as tiles, at one resolution."""
 
     def __init__(self, original: NDArray[Any], published: NDArray[Any], near: NDArray[Any]) -> None:
-        self._original, self._published = original, published
+        self._original, self._shape = original, published.shape
+        self._tiles = [_Tile(published, area) for area in _areas(published)]
         self._blur: float | None = None
-        self._near = near
-        self._prepared = prepare(original, near, published.shape)
-        self._tiles = _tiles(published)
-        self._targets = [published[tile] for tile in self._tiles]
-        self._hessian: NDArray[Any] | None = None
-        self._noise: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self._prepare(near)
         self.uncertainty = math.inf
 
     def solve(self, matrix: NDArray[Any], *, rounds: int, tolerance: float) -> NDArray[Any] | None:
@@ -124,150 +136,157 @@ class _Level:
         import numpy as np
 
         best: tuple[float, NDArray[Any]] | None = None
-        for _ in range(rounds):
-            if distance(matrix, self._near, self._published.shape) > 8:
-                self._near = matrix
-                self._prepared = prepare(self._original, matrix, self._published.shape, blur=self._blur)
+        for number in range(rounds):
+            if distance(matrix, self._near, self._shape) > 6:
+                self._prepare(matrix)
             system = self._system(matrix)
-            if system is None:
+            if system is None or (best is not None and number > 2 and system.cost > best[0] * 1.0001):
                 break
-            hessian, gradient, cost = system
-            if best is not None and cost > best[0] * 1.0001 and len(self._tiles) and _ > 2:
-                break
-            best = (cost, matrix)
-            step = np.linalg.lstsq(hessian, gradient, rcond=1e-9)[0]
-            motion = _motion(step, self._published.shape)
-            limit = 0.06 * min(self._published.shape) + 2
-            length = distance(motion, np.eye(2, 3), self._published.shape)
+            best = (system.cost, matrix)
+            step = np.linalg.lstsq(system.hessian, system.gradient, rcond=1e-9)[0]
+            motion = _motion(step, self._shape)
+            length = distance(motion, np.eye(2, 3), self._shape)
+            limit = 0.06 * min(self._shape) + 2
             if not math.isfinite(length):
                 break
             if length > limit:
-                motion = _motion(step * (limit / length), self._published.shape)
+                motion = _motion(step * (limit / length), self._shape)
             try:
                 matrix = compose(invert(motion), matrix)
             except np.linalg.LinAlgError:
                 break
             if length < tolerance:
-                best = (cost, matrix)
+                best = (system.cost, matrix)
                 break
         return None if best is None else best[1]
 
     def best_blur(self, matrix: NDArray[Any]) -> float:
         """Choose the low pass that explains best, and keep it."""
         scale = scale_of(matrix)
-        usual = 0.45 * math.sqrt(max(1 - scale**2, 0.0)) if scale < 0.97 else 0.0
-        self._blur = usual
-        if len(_whole_pixel(matrix)) and _is_copy(matrix):
-            candidates = (0.0,)
-        else:
-            candidates = tuple(sorted({0.0, 0.2, 0.3, 0.4, 0.5, 0.65, usual}))
-        costs = []
+        usual = REDUCTION_BLUR * math.sqrt(1 - scale**2) if scale < 0.97 else 0.0
+        candidates = (0.0,) if _is_copy(matrix) else (0.0, 0.2, 0.3, 0.4, 0.52, 0.66)
+        costs: dict[float, float] = {}
         for blur in candidates:
-            self._prepared = prepare(self._original, matrix, self._published.shape, blur=blur)
-            costs.append(self._cost(matrix, fresh=True))
-        place = min(range(len(costs)), key=costs.__getitem__)
-        self._blur = candidates[place]
-        self._prepared = prepare(self._original, matrix, self._published.shape, blur=self._blur)
-        return self._blur
+            self._prepare(matrix, blur)
+            costs[blur] = self._cost(matrix)
+            if len(costs) > 2 and costs[blur] > min(costs.values()) + 0.02 * abs(min(costs.values())):
+                break
+        self._prepare(matrix, min(costs, key=costs.__getitem__) if any(map(math.isfinite, costs.values())) else usual)
+        return self._blur or 0.0
 
     def simplest(self, matrix: NDArray[Any]) -> tuple[NDArray[Any], bool]:
         """Return the simplest map that explains as well: a copy of pixels, a whole frame, right angles, or none."""
         system = self._system(matrix)
         if system is None:
             return matrix, False
-        hessian, _, cost = system
-        self.uncertainty = self._standard_error(hessian)
-        reach = max(0.3, 6 * self.uncertainty)
-        for candidate, exact in _simpler(matrix, self._original.shape, self._published.shape):
-            moved = distance(candidate, matrix, self._published.shape)
-            if moved > min(reach, 2.0):
-                continue
-            other = self._cost(candidate)
-            if other <= cost + _SIMPLER or moved < 0.01:
+        self.uncertainty = _standard_error(system.hessian, self._shape)
+        reach = min(max(0.3, 6 * self.uncertainty), 2.0)
+        for candidate, exact in _simpler(matrix, self._original.shape, self._shape):
+            moved = distance(candidate, matrix, self._shape)
+            if moved < reach and (moved < 0.01 or self._cost(candidate) <= system.cost + _SIMPLER):
                 return candidate, exact
         return matrix, False
 
     def likeness(self, matrix: NDArray[Any]) -> tuple[float, float]:
-        """Return the correlation of P and F(W), whole and of details."""
-        import cv2
+        """Return the correlation of P and F(W): of ranks, and of details; annotations count for little."""
         import numpy as np
 
-        ours, theirs, weights = [], [], []
-        for tile, target in zip(self._tiles, self._targets, strict=True):
-            warped, inside = self._warped(matrix, tile)
-            ours.append(warped)
-            theirs.append(target)
-            weights.append(inside)
-        tone = _Tone(_flat(ours, weights), _flat(theirs, weights))
-        matched = [tone(part) for part in ours]
-        whole = _correlation(_flat(matched, weights), _flat(theirs, weights))
+        parts = [tile.warped(matrix, self._original.shape) for tile in self._tiles]
+        ours = _flat(parts)
+        theirs = _flat([(tile.target, mask) for tile, (_, mask) in zip(self._tiles, parts, strict=True)])
+        if ours.size < 200:
+            return 0.0, 0.0
+        tone = _Tone(ours, theirs)
+        step = max(1, ours.size // 50_000)
+        whole = _correlation(_ranks(tone(ours[::step])), _ranks(theirs[::step]))
+        best = 0.0
+        for narrow, wide in _BANDS:
+            pairs = []
+            for tile, (part, mask) in zip(self._tiles, parts, strict=True):
+                inner = _inner(mask, part.shape, round(2 * narrow) + 2)
+                pairs.append([_band(picture, narrow, wide)[inner] for picture in (tone(part), tile.target)])
+            high = [np.concatenate(side) for side in zip(*pairs, strict=True)]
+            # Text and arrows would outweigh a dim picture: no detail counts for more than the original's strong ones.
+            limit = max(float(np.quantile(np.abs(high[0]), 0.97)), 1e-3) if high[0].size else 1.0
+            if high[0].size > 60 * narrow**2 * 12:
+                best = max(best, _correlation(*(np.clip(side, -limit, limit) for side in high)))
+        return whole, best
 
-        def detail(part: NDArray[Any]) -> NDArray[Any]:
-            smooth = cv2.GaussianBlur(part, (0, 0), 0.7)
-            return np.asarray(smooth - cv2.GaussianBlur(part, (0, 0), 4.0))
+    def _prepare(self, near: NDArray[Any], blur: float | None = None) -> None:
+        self._near = near
+        self._blur = self._blur if blur is None else blur
+        for tile in self._tiles:
+            tile.prepare(self._original, near, self._blur)
 
-        high = [detail(part) for part in matched], [detail(part) for part in theirs]
-        inner = [cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) for mask in weights]
-        return whole, _correlation(_flat(high[0], inner), _flat(high[1], inner))
-
-    def _warped(self, matrix: NDArray[Any], tile: tuple[slice, slice]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _system(self, matrix: NDArray[Any]) -> _System | None:
+        """Return the normal equations of the next step."""
         import numpy as np
 
-        top, left = tile[0].start, tile[1].start
-        shape = (tile[0].stop - top, tile[1].stop - left)
-        local = compose(np.array([[1, 0, -left], [0, 1, -top]], float), matrix)
-        return sample(self._prepared, local, shape), covered(local, self._original.shape, shape)
-
-    def _system(self, matrix: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], float] | None:
-        """Return the normal equations of the next step, and the present cost."""
-        import numpy as np
-
-        warped, inside, target, columns = [], [], [], []
-        centre_x, centre_y, unit = _frame(self._published.shape)
-        parts = [self._warped(matrix, tile) for tile in self._tiles]
-        flat, aim = _flat([w for w, _ in parts], [m for _, m in parts]), _flat(self._targets, [m for _, m in parts])
+        parts = [tile.warped(matrix, self._original.shape) for tile in self._tiles]
+        flat = _flat(parts)
+        aim = _flat([(tile.target, mask) for tile, (_, mask) in zip(self._tiles, parts, strict=True)])
         if flat.size < 200:
             return None
         tone = _Tone(flat, aim)
+        centre_x, centre_y, unit = _frame(self._shape)
+        columns, matched_parts, steep = [], [], []
         for tile, (part, mask) in zip(self._tiles, parts, strict=True):
             matched = tone(part)
             along_x, along_y = _gradient(matched)
-            y = ((np.arange(tile[0].start, tile[0].stop) - centre_y) / unit).astype(np.float32)[:, None]
-            x = ((np.arange(tile[1].start, tile[1].stop) - centre_x) / unit).astype(np.float32)[None, :]
-            columns.append(np.stack([g[mask] for g in (along_x, along_x * x, along_x * y,
-                                                       along_y, along_y * x, along_y * y)]))  # fmt: skip
-            warped.append(matched[mask])
-            inside.append(np.hypot(along_x, along_y)[mask])
-        target = aim
-        residual = target - np.concatenate(warped)
-        strength = np.concatenate(inside)
-        self._noise = _noise(residual, strength)
-        noise = np.interp(strength, *self._noise).astype(np.float32)
-        score = residual / noise
-        weight = 1 / ((1 + (score / _ROBUST) ** 2) * noise**2)
+            y = ((np.arange(part.shape[0]) + (tile.top - centre_y)) / unit).astype(np.float32)[:, None]
+            x = ((np.arange(part.shape[1]) + (tile.left - centre_x)) / unit).astype(np.float32)[None, :]
+            fields = (along_x, along_x * x, along_x * y, along_y, along_y * x, along_y * y)
+            columns.append(np.stack([_pick(field, mask) for field in fields]))
+            matched_parts.append(_pick(matched, mask))
+            steep.append(np.hypot(columns[-1][0], columns[-1][3]))
+        residual = aim - np.concatenate(matched_parts)
+        noise = _noise(residual, np.concatenate(steep))
+        score = (residual / (noise * _ROBUST)) ** 2
+        weight = 1 / ((1 + score) * noise**2)
         jacobian = np.concatenate(columns, axis=1)
         weighted = jacobian * weight
-        hessian = (weighted @ jacobian.T).astype(float)
-        gradient = (weighted @ residual).astype(float)
-        cost = float(np.log1p((score / _ROBUST) ** 2).sum() * _ROBUST**2)
-        # The cost of rounds is comparable only at one noise; logarithms of the noise make up for it.
-        return hessian, gradient, cost + 2 * float(np.log(noise).sum())
+        # Costs of different rounds have different noise: its logarithm makes them comparable, as in a likelihood.
+        cost = float(np.log1p(score).sum(dtype=float)) * _ROBUST**2 + 2 * float(np.log(noise).sum(dtype=float))
+        return _System((weighted @ jacobian.T).astype(float), (weighted @ residual).astype(float), cost)
 
-    def _cost(self, matrix: NDArray[Any], *, fresh: bool = False) -> float:
+    def _cost(self, matrix: NDArray[Any]) -> float:
         system = self._system(matrix)
-        return math.inf if system is None else system[2]
+        return math.inf if system is None else system.cost
 
-    def _standard_error(self, hessian: NDArray[Any]) -> float:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _System:
+    hessian: NDArray[Any]
+    gradient: NDArray[Any]
+    cost: float
+
+
+class _Tile:
+    """A part of the published picture and what of the original is sampled for it."""
+
+    def __init__(self, published: NDArray[Any], area: tuple[slice, slice]) -> None:
         import numpy as np
 
-        from rawtrace.match.comparison.geometry import corners
+        self.top, self.left = area[0].start, area[1].start
+        self.target = np.ascontiguousarray(published[area])
+        self._prepared: Prepared | None = None
 
-        covariance = np.linalg.pinv(hessian, rcond=1e-12)
-        centre_x, centre_y, unit = _frame(self._published.shape)
-        rows = np.array([[1, (x - centre_x) / unit, (y - centre_y) / unit] for x, y in corners(self._published.shape)])
-        variance = sum(np.einsum("ij,jk,ik->i", rows, block, rows).mean()
-                       for block in (covariance[:3, :3], covariance[3:, 3:]))  # fmt: skip
-        return float(np.sqrt(max(variance, 0.0)))
+    def prepare(self, original: NDArray[Any], near: NDArray[Any], blur: float | None) -> None:
+        self._prepared = prepare(original, self._local(near), self.target.shape, blur=blur, slack=8)
+
+    def warped(self, matrix: NDArray[Any], original: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return the original on this tile's grid, and where it is covered; ``None`` means everywhere."""
+        assert self._prepared is not None  # noqa: S101  every level prepares its tiles
+        local = self._local(matrix)
+        shape = self.target.shape
+        return sample(self._prepared, local, shape), None if inside(local, original, shape) else covered(
+            local, original, shape
+        )
+
+    def _local(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        return matrix - np.array([[0, 0, self.left], [0, 0, self.top]], float)
 
 
 class _Tone:
@@ -276,26 +295,30 @@ class _Tone:
     def __init__(self, warped: NDArray[Any], target: NDArray[Any]) -> None:
         import numpy as np
 
-        step = max(1, warped.size // 60_000)
-        x, y = warped[::step], target[::step]
-        low, high = float(x.min()), float(x.max())
-        edges = np.unique(np.concatenate([np.quantile(x, np.linspace(0, 1, _BINS)), np.linspace(low, high, _BINS)]))
-        place = np.searchsorted(edges, x, side="right")
-        count = np.bincount(place, minlength=len(edges) + 1)
-        sums = np.bincount(place, y, minlength=len(edges) + 1)
-        means = np.bincount(place, x, minlength=len(edges) + 1)
-        # Bins of few pixels would follow the noise: neighbours are put together until they hold enough.
-        groups = np.cumsum(count) // max(12, x.size // 4_000)
-        count, sums, means = (np.bincount(groups, values) for values in (count, sums, means))
+        self._low = float(warped.min())
+        self._factor = (_LEVELS - 1) / max(float(warped.max()) - self._low, 1e-12)
+        place = self._place(warped)
+        count, sums = (np.bincount(place, values, minlength=_LEVELS) for values in (None, target))
+        # Neighbouring levels are put together into bins of at most so many pixels and at most such a width.
+        below = np.cumsum(count) - count
+        groups = below // max(16, warped.size // _BINS) + np.arange(_LEVELS) // (_LEVELS // _BINS)
+        nodes = np.arange(_LEVELS) + 0.5
+        count, sums, nodes = (np.bincount(groups, values) for values in (count, sums, nodes * count))
+        # Bins of few pixels would follow the noise.
+        groups = (np.cumsum(count) // 12).astype(int)
+        count, sums, nodes = (np.bincount(groups, values) for values in (count, sums, nodes))
         full = count > 0
-        self._x, self._y = means[full] / count[full], sums[full] / count[full]
+        table = np.interp(np.arange(_LEVELS) + 0.5, nodes[full] / count[full], sums[full] / count[full])
+        self._table = table.astype(np.float32)
 
-    def __call__(self, warped: NDArray[Any]) -> NDArray[Any]:
+    def _place(self, warped: NDArray[Any]) -> NDArray[Any]:
         import numpy as np
 
-        if len(self._x) < 2:
-            return np.full(warped.shape, self._y[0] if len(self._y) else 0, np.float32)
-        return np.interp(warped, self._x, self._y).astype(np.float32)
+        place = ((warped - self._low) * self._factor).astype(np.int32)
+        return np.clip(place, 0, _LEVELS - 1, out=place)
+
+    def __call__(self, warped: NDArray[Any]) -> NDArray[Any]:
+        return self._table[self._place(warped)]
 
 
 def _simpler(
@@ -347,6 +370,17 @@ def _nearest_rotation(linear: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(left @ right)
 
 
+def _standard_error(hessian: NDArray[Any], shape: tuple[int, ...]) -> float:
+    import numpy as np
+
+    covariance = np.linalg.pinv(hessian, rcond=1e-12)
+    centre_x, centre_y, unit = _frame(shape)
+    rows = np.array([[1, (x - centre_x) / unit, (y - centre_y) / unit] for x, y in corners(shape)])
+    variance = sum(float(np.einsum("ij,jk,ik->i", rows, block, rows).mean())
+                   for block in (covariance[:3, :3], covariance[3:, 3:]))  # fmt: skip
+    return math.sqrt(max(variance, 0.0))
+
+
 def _motion(step: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """Turn the six numbers of a step, which are about the centre, into a map of the published picture."""
     import numpy as np
@@ -361,25 +395,25 @@ def _frame(shape: tuple[int, ...]) -> tuple[float, float, float]:
     return (shape[1] - 1) / 2, (shape[0] - 1) / 2, max(max(shape) / 2, 1.0)
 
 
-def _noise(residual: NDArray[Any], strength: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the spread of the residual for classes of gradient, as nodes to interpolate between."""
+def _noise(residual: NDArray[Any], steep: NDArray[Any]) -> NDArray[Any]:
+    """Return the spread of the residual at each pixel, by classes of gradient."""
     import numpy as np
 
-    step = max(1, residual.size // 60_000)
-    residual, strength = np.abs(residual[::step]), strength[::step]
-    edges = np.unique(np.quantile(strength, [0, 0.25, 0.5, 0.7, 0.82, 0.9, 0.95, 0.98, 1]))
-    if len(edges) < 3:
-        return np.array([0.0, 1.0]), np.full(2, max(1.4826 * float(np.median(residual)), _FLOOR))
-    place = np.clip(np.searchsorted(edges, strength, side="right") - 1, 0, len(edges) - 2)
+    step = max(1, residual.size // 12_000)
+    rest, slope = np.abs(residual[::step]), steep[::step]
+    edges = np.unique(np.quantile(slope, [0, 0.25, 0.5, 0.7, 0.82, 0.9, 0.95, 0.98, 1]))
+    place = np.clip(np.searchsorted(edges, slope, side="right") - 1, 0, max(len(edges) - 2, 0))
     nodes, spread = [], []
-    for number in range(len(edges) - 1):
+    for number in range(max(len(edges) - 1, 1)):
         chosen = place == number
         if chosen.sum() >= 20:
-            nodes.append(float(strength[chosen].mean()))
-            spread.append(max(1.4826 * float(np.median(residual[chosen])), _FLOOR))
+            nodes.append(float(slope[chosen].mean()))
+            spread.append(max(1.4826 * float(np.median(rest[chosen])), _FLOOR))
     if not nodes:
-        return np.array([0.0, 1.0]), np.full(2, max(1.4826 * float(np.median(residual)), _FLOOR))
-    return np.array(nodes), np.maximum.accumulate(np.array(spread))
+        return np.full(residual.shape, max(1.4826 * float(np.median(rest)), _FLOOR), np.float32)
+    top = nodes[-1] + 1e-6
+    table = np.interp(np.linspace(0, top, 512), nodes, np.maximum.accumulate(spread)).astype(np.float32)
+    return table[np.minimum((steep * (511 / top)).astype(np.int32), 511)]
 
 
 def _gradient(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -388,7 +422,7 @@ def _gradient(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return (cv2.Scharr(picture, cv2.CV_32F, 1, 0, scale=1 / 32), cv2.Scharr(picture, cv2.CV_32F, 0, 1, scale=1 / 32))
 
 
-def _tiles(published: NDArray[Any]) -> list[tuple[slice, slice]]:
+def _areas(published: NDArray[Any]) -> list[tuple[slice, slice]]:
     """Choose where to look: everywhere, or in the most structured tile of each neighbourhood and the strongest beside."""
     import cv2
     import numpy as np
@@ -412,10 +446,38 @@ def _tiles(published: NDArray[Any]) -> list[tuple[slice, slice]]:
     return [(slice(y * TILE, (y + 1) * TILE), slice(x * TILE, (x + 1) * TILE)) for y, x in sorted(chosen)]
 
 
-def _flat(parts: list[NDArray[Any]], masks: list[NDArray[Any]]) -> NDArray[Any]:
+def _pick(picture: NDArray[Any], mask: NDArray[Any] | None) -> NDArray[Any]:
+    return picture.ravel() if mask is None else picture[mask]
+
+
+def _flat(parts: list[tuple[NDArray[Any], NDArray[Any] | None]]) -> NDArray[Any]:
     import numpy as np
 
-    return np.concatenate([part[mask] for part, mask in zip(parts, masks, strict=True)])
+    return np.concatenate([_pick(picture, mask) for picture, mask in parts])
+
+
+def _inner(mask: NDArray[Any] | None, shape: tuple[int, ...], margin: int) -> NDArray[Any]:
+    import cv2
+    import numpy as np
+
+    full = np.ones(shape, np.uint8) if mask is None else mask.astype(np.uint8)
+    full = cv2.copyMakeBorder(full, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return cv2.erode(full, np.ones((2 * margin + 1,) * 2, np.uint8))[1:-1, 1:-1].astype(bool)
+
+
+def _band(picture: NDArray[Any], narrow: float, wide: float) -> NDArray[Any]:
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), narrow) - cv2.GaussianBlur(picture, (0, 0), wide))
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[Any]:
+    """Return ranks, equal values sharing one."""
+    import numpy as np
+
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
 
 
 def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -433,6 +495,3 @@ def _reduced(picture: NDArray[Any], factor: float) -> NDArray[Any]:
 
     size = (max(8, round(picture.shape[1] * factor)), max(8, round(picture.shape[0] * factor)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-Explain = Callable[["NDArray[Any]"], "NDArray[Any]"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.errors import MissingExtraError
 from rawtrace.match.comparison import starts
-from rawtrace.match.comparison.geometry import covered, distance, placement_of, prepare, sample
-from rawtrace.match.comparison.refine import Fit, refine
+from rawtrace.match.comparison.geometry import covered, placement_of, prepare, sample
+from rawtrace.match.comparison.refine import Fit, glance, refine
 from rawtrace.match.model import Placement
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 MIN_EDGE = 12
 #: Longest edge that can be sampled, px.
 MAX_EDGE = 32_000
+#: Detail correlations of a reduced picture from which a guess is tried before others, or at all.
+_LIKELY, _POSSIBLE = 0.4, 0.15
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -103,8 +104,6 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
         fit = refine(ours, theirs, start.matrix)
         if fit is None or not starts.plausible(fit.matrix):
             continue
-        if start.inliers and distance(start.matrix, fit.matrix, theirs.shape) > 0.05 * max(theirs.shape) + 8:
-            continue
         if best is None or fit.detail > best[0].detail:
             best = (fit, start.inliers)
         if convincing(fit, start.inliers, certain=True):
@@ -133,10 +132,10 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
 def convincing(fit: Fit, inliers: int, *, certain: bool = False) -> bool:
     """Whether a fit says that the pictures are the same; ``certain`` ends the search for better ones."""
     if certain:
-        return fit.detail > 0.75 or (fit.detail > 0.4 and inliers >= 20)
+        return fit.detail > 0.6 or (fit.detail > 0.35 and inliers >= 20)
     if inliers >= 12:
-        return fit.detail > 0.25 and fit.correlation > 0.3
-    return fit.detail > 0.5 and fit.correlation > 0.5
+        return fit.detail > 0.25 and fit.correlation > 0.2
+    return fit.detail > 0.5 and fit.correlation > 0.2
 
 
 def finite(picture: NDArray[Any]) -> NDArray[Any]:
@@ -173,9 +172,16 @@ def _starts(ours: NDArray[Any], theirs: NDArray[Any], guess: Placement | None) -
 
     if guess is not None:
         yield starts.Start(np.array(guess.matrix, float), starts.MIN_INLIERS)
+    frames = [(glance(ours, theirs, start.matrix), start) for start in starts.from_frame(ours.shape, theirs.shape)]
+    frames.sort(key=lambda entry: -entry[0])
+    if frames and frames[0][0] > _LIKELY:
+        yield frames[0][1]
     ours8, theirs8 = starts.stretched(ours), starts.stretched(theirs)
-    yield from itertools.chain(starts.from_features(ours8, theirs8), starts.from_frame(ours.shape, theirs.shape))
-    yield from starts.from_whole(ours8, theirs8)
+    yield from starts.from_features(ours8, theirs8)
+    dense = [(glance(ours, theirs, start.matrix), start) for start in starts.from_whole(ours8, theirs8)]
+    dense += [entry for entry in frames if entry[0] <= _LIKELY]
+    dense.sort(key=lambda entry: -entry[0])
+    yield from (start for found, start in dense[:2] if found > _POSSIBLE)
 
 
 def _inverted(warped: NDArray[Any], theirs: NDArray[Any], mask: NDArray[Any]) -> bool:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Features are looked for in pictures whose longest edge is about this, px, and then in larger ones if too few agree.
-WORKING_EDGES = (720, 1_600)
-KEYPOINTS = (1_200, 3_000)
+WORKING_EDGES = (560, 1_600)
+KEYPOINTS = (900, 3_000)
 #: Of two nearest descriptors, how much nearer the first must be.
 RATIO = 0.85
 #: This many agreeing points leave no doubt; other variants are not tried.

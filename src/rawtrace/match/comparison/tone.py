@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison import curvemodels
+from rawtrace.match.comparison.unmix import Unmixed, unmix
 from rawtrace.match.model import Curve, Tone
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ GROUPS = 8
 TOLERANCE = 0.55
 #: A curve that falls and rises by more than this is not monotone, published grey levels.
 TURNING = 2.5
+#: Noise up to which pixels are taken one by one, published grey levels.
+CLEAN = 0.8
 _POINTS = 256
 
 
@@ -46,6 +49,9 @@ class Fitted:
     spread : float
         How much the curves of different places differ, published grey levels RMS: great where
         brightness was changed locally.
+    before : bool
+        Whether the curve fits better if it was applied before the picture was resampled; ``expected`` is of the
+        other order nevertheless.
     """
 
     curve: Curve
@@ -53,6 +59,7 @@ class Fitted:
     x: NDArray[Any]
     y: NDArray[Any]
     spread: float
+    before: bool
 
     def __call__(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return what the curve makes of values of the original."""
@@ -73,21 +80,26 @@ class Bins:
         Pixels of the picture that a bin stands for.
     error : ndarray
         Standard error of ``y``.
-    parts : ndarray
-        (GROUPS, bins): ``y`` without the pixels of one group of places each.
+    equations : tuple of Equations
+        Of all places, then without one group of places each.
     spread : float
         How much ``y`` differs between places, RMS.
+    noise : float
+        How much pixels of one bin differ, published grey levels.
     """
 
     x: NDArray[Any]
     y: NDArray[Any]
     count: NDArray[Any]
     error: NDArray[Any]
-    parts: NDArray[Any]
+    equations: tuple[curvemodels.Equations, ...]
     spread: float
+    noise: float
 
 
-def fit_curve(warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any]) -> Fitted:
+def fit_curve(
+    warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any], *, fine: NDArray[Any] | None = None
+) -> Fitted:
     """Measure the transfer curve and name it.
 
     Parameters
@@ -98,16 +110,26 @@ def fit_curve(warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any])
         (Y, X), grey levels 0 to 255.
     mask : ndarray of bool
         (Y, X): where both show the same; outside nothing is looked at.
+    fine : ndarray of float32, optional
+        (k * Y, k * X): the original sampled k times as densely and not smoothed, for pictures that were reduced:
+        brightness may have been changed before that.
     """
     import numpy as np
 
-    target = np.asarray(published, np.float32)
+    target, before = np.asarray(published, np.float32), False
     bins = measure(warped, target, mask)
+    if bins is not None and bins.noise > CLEAN:
+        unmixed = unmix(warped, target, mask, groups=GROUPS)
+        if fine is not None and unmixed is not None:
+            other = unmix(fine, target, mask, groups=GROUPS, within=fine.shape[0] // mask.shape[0])
+            if other is not None and other.noise < unmixed.noise:
+                unmixed, before = other, True
+        bins = bins if unmixed is None else _from_blocks(unmixed, bins)
     if bins is None:
         level = float(np.median(target[mask])) if mask.any() else 0.0
         value = float(np.median(warped[mask])) if mask.any() else 0.0
         flat = Curve(tone=Tone.LINEAR, black=value, white=value, confidence=0.0)
-        return Fitted(flat, np.full(warped.shape, level, np.float32), np.array([value]), np.array([level]), 0.0)
+        return Fitted(flat, np.full(warped.shape, level, np.float32), np.array([value]), np.array([level]), 0.0, False)
     curve, x, y = _named(bins)
     expected = np.interp(warped, x, y).astype(np.float32)
     shares = _clipped(curve, warped, target, mask)
@@ -119,7 +141,7 @@ def fit_curve(warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any])
         gamma_interval=curve.gamma_interval, clipped_low=shares[0], clipped_high=shares[1],
         confidence=curve.confidence, rms=rms, points=points,
     )  # fmt: skip
-    return Fitted(named, expected, x, y, bins.spread)
+    return Fitted(named, expected, x, y, bins.spread, before)
 
 
 def measure(warped: NDArray[Any], target: NDArray[Any], mask: NDArray[Any]) -> Bins | None:
@@ -237,7 +259,39 @@ def _tabulate(
     own = np.where(count >= 4, sum_y / np.maximum(count, 1), mean)
     spread = math.sqrt(float((count * (own - mean) ** 2).sum() / count.sum()))
     share = all_count / all_count.sum() * total
-    return Bins(sum_x.sum(0) / all_count, mean, share, width, parts, spread)
+    noise = float(np.average(width * np.sqrt(2 * all_count) / 1.3, weights=all_count))
+    values = sum_x.sum(0) / all_count
+    width = np.hypot(width, _coarse(values, mean))
+    weight = 1 / (width**2 + 0.2**2)
+    root = np.sqrt(weight / weight.sum())
+    u = (values - values[0]) / (values[-1] - values[0])
+    systems = tuple(curvemodels.Equations(u, root, root * heights) for heights in (mean, *parts))
+    return Bins(values, mean, share, width, systems, spread, noise)
+
+
+def _from_blocks(found: Unmixed, bins: Bins) -> Bins:
+    """The measured curve from block means; what single pixels say of noise and places is kept."""
+    import numpy as np
+
+    u = (found.x - found.x[0]) / (found.x[-1] - found.x[0])
+    systems = []
+    for normal, right in found.systems:
+        root = np.linalg.cholesky(normal + 1e-7 * np.trace(normal) / len(u) * np.eye(len(u))).T
+        aim = np.linalg.solve(root.T, right + 1e-7 * np.trace(normal) / len(u) * found.y)
+        left = root @ found.y - aim
+        systems.append(curvemodels.Equations(u, root, aim, float(left @ left)))
+    return Bins(found.x, found.y, found.count, found.error, tuple(systems), bins.spread, bins.noise)
+
+
+def _coarse(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """Return what whole numbers on the way cost: an original that became 8 bit before the curve was applied."""
+    import numpy as np
+
+    curve = curvemodels.isotonic(y, np.ones(len(y))) if y[-1] >= y[0] else -curvemodels.isotonic(-y, np.ones(len(y)))
+    inner = (np.abs(curve - curve.min()) > 1) & (np.abs(curve - curve.max()) > 1)
+    span = float(np.ptp(x[inner])) if inner.sum() > 3 else float(np.ptp(x))
+    step = max(span, 1e-12) / 255
+    return np.asarray(0.29 * np.abs(np.interp(x + step, x, curve) - np.interp(x - step, x, curve)) / 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -264,38 +318,35 @@ def _named(bins: Bins) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
     if _turns(bins, monotone):
         span = x[[0, -1]] if not inverted else x[[-1, 0]]
         return _Name(Tone.NOT_MONOTONE, inverted, float(span[0]), float(span[1]), 0.9), x, y
-    linear = curvemodels.fit_linear(x, y, weight)
-    gamma = curvemodels.fit_gamma(x, y, weight, inverted=inverted)
-    apart_linear, apart_gamma = linear.apart(x, y, weight), gamma.apart(x, y, weight)
-    tone, model = _choose(linear, apart_linear, gamma, apart_gamma, bins)
+    origin, span = float(x[0]), float(x[-1] - x[0])
+    limits = curvemodels.limits_of(x, monotone)
+    every, *parts = bins.equations
+    linear = curvemodels.fit_linear(every, monotone, origin=origin, span=span, limits=limits)
+    gamma = curvemodels.fit_gamma(every, monotone, origin=origin, span=span, limits=limits, inverted=inverted)
+    tone, model = _choose(linear, gamma, bins)
     if tone is Tone.MONOTONE:
         black, white = _ends(x, monotone)
-        sure = _logistic(min(apart_linear, apart_gamma) / TOLERANCE)
+        sure = _logistic(min(linear.apart, gamma.apart) / TOLERANCE)
         return _Name(tone, inverted, black, white, sure), x, monotone
-    sure = _logistic(TOLERANCE / max(apart_linear if tone is not Tone.GAMMA else apart_gamma, 1e-3))
     exponent = interval = None
+    sure = _logistic(TOLERANCE / max(model.apart, 1e-3))
     if tone is Tone.GAMMA:
-        exponent, interval = curvemodels.gamma_interval(gamma, x, bins.parts, weight)
-        sure = min(sure, _logistic(apart_linear / max(apart_gamma, 0.25) / 2))
-    return (
-        _Name(tone, inverted, *model.ends(), sure, exponent, interval),
-        *_function(x, monotone, model, bins),
-    )
+        exponent, interval = curvemodels.gamma_interval(gamma, tuple(parts))
+        sure = min(sure, _logistic(linear.apart / max(gamma.apart, 0.25) / 2))
+    return _Name(tone, inverted, *model.ends(), sure, exponent, interval), *_function(x, monotone, model, bins)
 
 
-def _choose(
-    linear: curvemodels.Model, apart_linear: float, gamma: curvemodels.Model, apart_gamma: float, bins: Bins
-) -> tuple[Tone, curvemodels.Model]:
+def _choose(linear: curvemodels.Model, gamma: curvemodels.Model, bins: Bins) -> tuple[Tone, curvemodels.Model]:
     import numpy as np
 
     same = np.abs(bins.y - bins.x)
     if float(np.average(same, weights=bins.count)) < 0.4 and float(np.quantile(same, 0.9)) < 1.2:
         return Tone.UNCHANGED, linear
-    if apart_linear < TOLERANCE:
+    if linear.apart < TOLERANCE:
         return Tone.LINEAR, linear
-    if apart_gamma < 0.5 * apart_linear and apart_gamma < 2 * TOLERANCE:
+    if gamma.apart < 0.5 * linear.apart and gamma.apart < 1.5 * TOLERANCE and gamma.exponent > 0.25:
         return Tone.GAMMA, gamma
-    if apart_linear < 2 * TOLERANCE and apart_gamma > 0.5 * apart_linear:
+    if linear.apart < 1.5 * TOLERANCE:
         return Tone.LINEAR, linear
     return Tone.MONOTONE, linear
 

@@ -6,7 +6,7 @@ images are those of iscc-bio.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from rawtrace.image.isccunits import bits_of, decode_seq, dihedral_codes, distan
 from rawtrace.image.planes import header_digest, is_constant, pieces
 from rawtrace.image.reader import Image, PlaneIndex, Scene, open_image
 from rawtrace.image.treewalk import IGNORE_FILE, treewalk
-from rawtrace.image.views import View, scene_views, views_of_each
+from rawtrace.image.views import Stack, View, factor_of, scene_views, stacks_of, views_of_each
 from rawtrace.progress import SILENT, Progress
 
 __all__ = (
@@ -40,6 +40,8 @@ __all__ = (
 )
 
 _READ_BYTES = 1 << 20
+#: Stacks that grow while planes are hashed take at most so much memory; larger ones are read once more afterwards.
+_STACK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +145,7 @@ def codes_of(
     views: bool = True,
     file: bool = True,
     progress: Progress = SILENT,
+    on_view: Callable[[View], None] | None = None,
 ) -> FileCodes:
     """Compute the codes of a file or folder.
 
@@ -154,6 +157,8 @@ def codes_of(
         Whether to compute the codes of planes, of views, and of the stored bytes.
     progress : Progress, optional
         Told the bytes that are done.
+    on_view : callable, optional
+        Given every view, as by ``codes_of_image``.
 
     Returns
     -------
@@ -178,7 +183,7 @@ def codes_of(
         # Both read the same file: what one has read, the other finds in memory.
         beside = pool.submit(_file_units, path, notes, SILENT, stop) if file else None
         try:
-            scenes = codes_of_image(image, planes=planes, views=views, progress=progress)
+            scenes = codes_of_image(image, planes=planes, views=views, progress=progress, on_view=on_view)
             units = beside.result() if beside else None
         finally:
             stop.set()
@@ -186,9 +191,19 @@ def codes_of(
 
 
 def codes_of_image(
-    image: Image, *, planes: bool = True, views: bool = True, progress: Progress = SILENT
+    image: Image,
+    *,
+    planes: bool = True,
+    views: bool = True,
+    progress: Progress = SILENT,
+    on_view: Callable[[View], None] | None = None,
 ) -> tuple[SceneCodes, ...]:
     """Compute the codes of every scene of an open image.
+
+    Parameters
+    ----------
+    on_view : callable, optional
+        Given every view whose code is computed, so that whoever wants the pictures too need not read everything again.
 
     Raises
     ------
@@ -197,13 +212,20 @@ def codes_of_image(
     limit = views_of_each(len(image.scenes)) if views else 0
     with Lanes() as lanes:
         return tuple(
-            scene_codes(image, scene, planes=planes, views=limit, lanes=lanes, progress=progress)
+            scene_codes(image, scene, planes=planes, views=limit, lanes=lanes, progress=progress, on_view=on_view)
             for scene in image.scenes
         )
 
 
 def scene_codes(
-    image: Image, scene: Scene, *, planes: bool, views: int, lanes: Lanes, progress: Progress = SILENT
+    image: Image,
+    scene: Scene,
+    *,
+    planes: bool,
+    views: int,
+    lanes: Lanes,
+    progress: Progress = SILENT,
+    on_view: Callable[[View], None] | None = None,
 ) -> SceneCodes:
     """Compute the codes of one scene.
 
@@ -225,17 +247,24 @@ def scene_codes(
     several = planes and scene.planes > 1
     found: list[tuple[PlaneIndex, Callable[[], Units], bool]] = []
     constant = False
+    stacks = _stacks(scene, views)
+    rendered: list[ViewCode] = []
     for index in scene.walk():
         own = Stream(lanes.planes, lanes.exact) if several else None
-        constant = _feed(image, scene, index, [whole, own] if own else [whole], progress, watch=planes)
+        stack = stacks.get((index.c, index.t))
+        constant = _feed(image, scene, index, [whole, own] if own else [whole], stack, progress, watch=planes)
         if own:
             found.append((index, own.finish(), constant))
+        if stack and index.z == scene.z - 1:
+            rendered += _view_codes(stacks.pop((index.c, index.t)).views(), on_view)
     units = whole.finish()
     lanes.wait()
     done = units()
     progress.finish()
     if planes and not several:
         found.append((PlaneIndex(), units, constant))
+    if views and not rendered:
+        rendered = _view_codes(scene_views(image, scene, limit=views), on_view)
     return SceneCodes(
         scene=scene,
         header=digest,
@@ -243,7 +272,7 @@ def scene_codes(
         instance=done.instance,
         data=done.data,
         planes=tuple(_plane_codes(index, get(), same) for index, get, same in found),
-        views=tuple(view_code(view) for view in scene_views(image, scene, limit=views)) if views else (),
+        views=tuple(rendered),
     )
 
 
@@ -259,10 +288,38 @@ def view_code(view: View) -> ViewCode:
     )
 
 
+def _stacks(scene: Scene, limit: int) -> dict[tuple[int, int], Stack]:
+    """Return the stacks that can be rendered while the planes are hashed: all of them, or none."""
+    chosen = stacks_of(scene, limit=limit) if limit else ()
+    factor = factor_of(scene)
+    # Floats where pixels are averaged; the sharpest plane and the greatest values of each stack at a time.
+    value_bytes = max(4, scene.plane_bytes // max(1, scene.y * scene.x * scene.samples))
+    needed = (scene.y // factor + 1) * (scene.x // factor + 1) * value_bytes * 2
+    if needed * len(chosen) > _STACK_BYTES and scene.z > 1:
+        return {}
+    return {(channel, time): Stack(scene, channel, time) for channel, time in chosen}
+
+
+def _view_codes(views: Iterable[View], on_view: Callable[[View], None] | None) -> list[ViewCode]:
+    codes: list[ViewCode] = []
+    for view in views:
+        codes.append(view_code(view))
+        if on_view is not None:
+            on_view(view)
+    return codes
+
+
 def _feed(
-    image: Image, scene: Scene, index: PlaneIndex, streams: list[Stream], progress: Progress, *, watch: bool
+    image: Image,
+    scene: Scene,
+    index: PlaneIndex,
+    streams: list[Stream],
+    stack: Stack | None,
+    progress: Progress,
+    *,
+    watch: bool,
 ) -> bool:
-    """Hash one plane, and tell whether all its pixels are equal."""
+    """Hash and render one plane, and tell whether all its pixels are equal."""
     constant, pixel = watch, b""
     pixel_bytes = scene.plane_bytes // max(1, scene.y * scene.x)
     for band in image.bands(scene, index):
@@ -272,6 +329,10 @@ def _feed(
             for stream in streams:
                 stream.update(piece)
             progress.advance(len(piece))
+        if stack is not None:
+            stack.add(band)
+    if stack is not None:
+        stack.end_plane()
     return constant
 
 

@@ -13,44 +13,61 @@ SMALL_INTEGERS = frozenset({"uint8", "int8", "uint16", "int16"})
 _EXACT_SUMS = SMALL_INTEGERS | {"uint32", "int32"}
 
 
-def reduced(bands: Iterable[NDArray[Any]], shape: tuple[int, int], factor: int) -> NDArray[Any]:
-    """Put a plane together from its bands, each ``factor`` by ``factor`` pixels averaged to one.
+class Reduction:
+    """Puts a plane together from its bands, each ``factor`` by ``factor`` pixels averaged to one.
 
     Blocks at the right and at the bottom average what there is. NaN and infinities are left out; a block of nothing
     else is NaN. Sums go row by row, then column by column, so that they are the same everywhere.
 
     Parameters
     ----------
-    bands : iterable of ndarray
-        (rows, X), top to bottom.
     shape : tuple[int, int]
         (Y, X) of the whole plane.
     factor : int
         At least 1.
-
-    Returns
-    -------
-    ndarray
-        With the factor 1 the values themselves, in native byte order: integers, or floats of 32 or 64 bits, bool as
-        0 or 1, of complex numbers the squared magnitude. Else float32.
     """
-    import numpy as np
 
-    whole: NDArray[Any] | None = None
-    blocks = None if factor == 1 else _Blocks(shape, factor)
-    row = 0
-    for band in bands:
+    def __init__(self, shape: tuple[int, int], factor: int) -> None:
+        self._shape = shape
+        self._blocks = None if factor == 1 else _Blocks(shape, factor)
+        self._whole: NDArray[Any] | None = None
+        self._row = 0
+
+    def add(self, band: NDArray[Any]) -> None:
+        """Take the next rows: (rows, X)."""
+        import numpy as np
+
         values = _real(band)
-        if blocks is not None:
-            blocks.add(values)
-            continue
-        if whole is None:
-            whole = np.empty(shape, values.dtype)
-        whole[row : row + values.shape[0]] = values
-        row += values.shape[0]
-    if blocks is not None:
-        return blocks.finish()
-    return np.zeros(shape, np.uint8) if whole is None else whole
+        if self._blocks is not None:
+            self._blocks.add(values)
+            return
+        if self._whole is None:
+            self._whole = np.empty(self._shape, values.dtype)
+        self._whole[self._row : self._row + values.shape[0]] = values
+        self._row += values.shape[0]
+
+    def finish(self) -> NDArray[Any]:
+        """Return the plane.
+
+        Returns
+        -------
+        ndarray
+            With the factor 1 the values themselves, in native byte order: integers, or floats of 32 or 64 bits, bool
+            as 0 or 1, of complex numbers the squared magnitude. Else float32.
+        """
+        import numpy as np
+
+        if self._blocks is not None:
+            return self._blocks.finish()
+        return np.zeros(self._shape, np.uint8) if self._whole is None else self._whole
+
+
+def reduced(bands: Iterable[NDArray[Any]], shape: tuple[int, int], factor: int) -> NDArray[Any]:
+    """Do in one call what ``Reduction`` does."""
+    reduction = Reduction(shape, factor)
+    for band in bands:
+        reduction.add(band)
+    return reduction.finish()
 
 
 class _Blocks:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace.image.planes import PIECE_BYTES
 from rawtrace.image.reader import Image, PlaneIndex, Scene
-from rawtrace.image.reduction import SMALL_INTEGERS, reduced
+from rawtrace.image.reduction import SMALL_INTEGERS, Reduction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,12 +87,99 @@ def views_of_each(scenes: int) -> int:
 
 def scene_views(image: Image, scene: Scene, *, limit: int = MAX_VIEWS) -> Iterator[View]:
     """Yield the views of one scene, channel by channel; at most ``limit``."""
+    for channel, time in stacks_of(scene, limit=limit):
+        stack = Stack(scene, channel, time)
+        for z in range(scene.z):
+            for band in image.bands(scene, PlaneIndex(z, channel, time)):
+                stack.add(band)
+            stack.end_plane()
+        yield from stack.views()
+
+
+def stacks_of(scene: Scene, *, limit: int = MAX_VIEWS) -> tuple[tuple[int, int], ...]:
+    """Choose the channels and time points that are rendered, so that there are at most ``limit`` views."""
     of_stack = 1 if scene.z == 1 else 2
     channels = spread(scene.c, max(1, limit // of_stack))
     times = spread(scene.t, min(MAX_TIMES, max(1, limit // (of_stack * len(channels)))))
-    for channel in channels:
-        for time in times:
-            yield from _stack_views(image, scene, channel, time)
+    return tuple((channel, time) for channel in channels for time in times)
+
+
+class Stack:
+    """The views of one channel and time point, from its planes, one after another from the first.
+
+    Parameters
+    ----------
+    scene : Scene
+    channel, time : int
+    """
+
+    def __init__(self, scene: Scene, channel: int, time: int) -> None:
+        self._scene, self._channel, self._time = scene, channel, time
+        self._factor = factor_of(scene)
+        self._plane: Reduction | None = None
+        self._best: NDArray[Any] | None = None
+        self._greatest: NDArray[Any] | None = None
+        self._z = self._sharpest = 0
+        self._measure = -1.0
+
+    def add(self, band: NDArray[Any]) -> None:
+        """Take the next rows of a plane."""
+        import numpy as np
+
+        if self._plane is None:
+            self._plane = Reduction((self._scene.y, self._scene.x), self._factor)
+        with np.errstate(all="ignore"):
+            for part in _parts(band):
+                self._plane.add(luminance(part))
+
+    def end_plane(self) -> None:
+        """Take what was added for a whole plane."""
+        import numpy as np
+
+        if self._plane is None:
+            return
+        with np.errstate(all="ignore"):
+            values = self._plane.finish()
+            self._plane = None
+            if self._scene.z == 1:
+                self._best = values
+                return
+            measure = sharpness(values)
+            # fmax passes over NaN.
+            greatest = self._greatest
+            self._greatest = values.copy() if greatest is None else np.fmax(greatest, values, out=greatest)
+            if measure > self._measure:
+                self._best, self._sharpest, self._measure = values, self._z, measure
+        self._z += 1
+
+    def views(self) -> Iterator[View]:
+        """Yield the plane, or the sharpest plane and the maximum projection."""
+        import numpy as np
+
+        scene = self._scene
+        found: Sequence[tuple[NDArray[Any] | None, int | None, str]] = (
+            (self._best, self._sharpest, ""),
+            (self._greatest, None, "max"),
+        )
+        for values, z, projection in found:
+            if values is not None:
+                with np.errstate(all="ignore"):
+                    pixels = render(values)
+                yield View(
+                    scene=scene.index,
+                    channel=self._channel if scene.samples == 1 or scene.c > 1 else None,
+                    z=z,
+                    t=self._time,
+                    projection=projection,
+                    reduction=self._factor,
+                    size=(scene.x, scene.y),
+                    pixels=pixels,
+                )
+
+
+def factor_of(scene: Scene) -> int:
+    """Return how many pixels of a scene one pixel of its views averages, along each axis."""
+    return max(1, -(-max(scene.y, scene.x) // LONGEST_EDGE))
 
 
 def spread(count: int, most: int) -> tuple[int, ...]:
@@ -187,41 +274,6 @@ def sharpness(values: NDArray[Any]) -> float:
         total[:rest] += total[half:]
         total = total[:half]
     return float(total[0])
-
-
-def _stack_views(image: Image, scene: Scene, channel: int, time: int) -> Iterator[View]:
-    import numpy as np
-
-    factor = max(1, -(-max(scene.y, scene.x) // LONGEST_EDGE))
-    best: NDArray[Any] | None = None
-    greatest: NDArray[Any] | None = None
-    sharpest, measure = 0, -1.0
-    with np.errstate(all="ignore"):
-        for z in range(scene.z):
-            bands = image.bands(scene, PlaneIndex(z, channel, time))
-            greys = (luminance(some) for band in bands for some in _parts(band))
-            values = reduced(greys, (scene.y, scene.x), factor)
-            if scene.z == 1:
-                best = values
-                break
-            found = sharpness(values)
-            if found > measure:
-                best, sharpest, measure = values, z, found
-            # fmax passes over NaN.
-            greatest = values.copy() if greatest is None else np.fmax(greatest, values, out=greatest)
-        stack: Sequence[tuple[NDArray[Any] | None, int | None, str]] = ((best, sharpest, ""), (greatest, None, "max"))
-        for values_of_view, z_of_view, projection in stack:
-            if values_of_view is not None:
-                yield View(
-                    scene=scene.index,
-                    channel=channel if scene.samples == 1 or scene.c > 1 else None,
-                    z=z_of_view,
-                    t=time,
-                    projection=projection,
-                    reduction=factor,
-                    size=(scene.x, scene.y),
-                    pixels=render(values_of_view),
-                )
 
 
 def _parts(band: NDArray[Any]) -> Iterator[NDArray[Any]]:

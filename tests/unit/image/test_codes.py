@@ -13,6 +13,7 @@ from arrays import ArrayBackend, array_image
 from rawtrace.errors import InputNotFoundError, LimitError, PixelsError
 from rawtrace.image import codes, hashing, treewalk
 from rawtrace.image.reader import Image, PlaneIndex
+from rawtrace.image.views import View, views
 
 
 @pytest.fixture
@@ -119,6 +120,22 @@ def test_views_of_each_channel_have_codes(stack: np.ndarray) -> None:
         (channel, time, projection) for channel in range(3) for time in range(2) for projection in ("", "max")
     ]
     assert all(len(codes.bits_of(view.image)) == 32 for view in found)
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_views_are_those_of_a_reading_of_their_own(
+    stack: np.ndarray, memory: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "_STACK_BYTES", memory)
+    for array in (stack, stack[:, :, :1], np.stack([stack] * 3, axis=-1)):
+        seen: list[View] = []
+        backend = ArrayBackend([array], 7)
+        image = Image(Path("array"), "array", backend)
+        (found,) = codes.codes_of_image(image, on_view=seen.append)
+        assert len(backend.read) == found.scene.planes * (2 if memory == 0 and found.scene.z > 1 else 1)
+        wanted = list(views(image))
+        assert found.views == tuple(codes.view_code(view) for view in wanted)
+        assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(seen, wanted, strict=True))
 
 
 def test_progress_counts_every_byte(stack: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import click
 
 from rawtrace.cli import output
 from rawtrace.cli.parameters import PATH
-from rawtrace.errors import Error, InputNotFoundError
+from rawtrace.errors import Error, InputNotFoundError, PixelsError
 
 if TYPE_CHECKING:
     from rawtrace.image.codes import FileCodes, SceneCodes, ViewCode
@@ -42,8 +42,12 @@ def codes(
     The codes of scenes and planes depend on the pixels alone: the same image in
     another format, or packed otherwise, has the same. In a folder every image
     is taken; an OME-Zarr counts as one.
+
+    Exit codes: 0 done, 1 an image could not be read: its file has codes all the
+    same, and a note says why.
     """
     from rawtrace.image.codes import codes_of
+    from rawtrace.image.reader import is_known
 
     taken, passed_over = _assets(paths)
     several = len(taken) != 1 or (paths[0].is_dir() and taken[0] != paths[0])
@@ -63,6 +67,8 @@ def codes(
             worst = max(worst, error.exit_code)
             _show_error(path, error, as_json=as_json)
             continue
+        if not found.scenes and is_known(path):
+            worst = max(worst, PixelsError.exit_code)
         if as_json:
             from rawtrace.image.codesjson import to_json
 

@@ -107,6 +107,14 @@ def test_one_damaged_image_of_several_is_said_and_the_others_are_done(rawtrace: 
     assert stack.read_bytes() == whole
 
 
+def test_image_that_cannot_be_opened_has_the_codes_of_its_bytes(rawtrace: Any, stack: Path) -> None:
+    short = stack.parent / "short.ome.tif"
+    short.write_bytes(stack.read_bytes()[:9000])
+    done = rawtrace("codes", short, "--json")
+    assert (done.code, done.json["parts"], done.json["size"]) == (1, [], 9000)
+    assert "short.ome.tif cannot be read" in done.json["notes"][0]
+
+
 def test_names_command_no_terminal(rawtrace: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.ome.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.uint8), ome=True, metadata={"axes": "YX", "Name": "a\u202eb"})

@@ -26,7 +26,16 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PLACE = ROOT / ".venv" / "interop"
 SECONDS = 60
-PROGRAMS = ("c2patool", "c2pa-ts", "litewitness", "tessera-posix", "tessera-fsck", "handle-client", "pyhandle", "iscc-bio")
+PROGRAMS = (
+    "c2patool",
+    "c2pa-ts",
+    "litewitness",
+    "tessera-posix",
+    "tessera-fsck",
+    "handle-client",
+    "pyhandle",
+    "iscc-bio",
+)
 _MINI = runpy.run_path(str(HERE / "mini_verifier.py"))
 
 

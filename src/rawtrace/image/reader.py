@@ -381,7 +381,11 @@ def _named(what: str) -> Iterator[None]:
         msg = f"{what} cannot be read: it does not fit into memory"
         raise LimitError(msg) from error
     except OSError as error:
-        raise from_os_error(error, f"reading {what}") from error
+        if error.errno:
+            raise from_os_error(error, f"reading {what}") from error
+        # Pillow says with it that a picture is damaged.
+        msg = f"{what} cannot be read: its data is damaged or cut short"
+        raise PixelsError(msg) from error
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,7 +161,8 @@ class ZarrFolder:
         place = self.locate(path)
         try:
             with place.open("rb") as stream:
-                data = stream.read(self._budget + 1)
+                # Asking for more than there is would have room made for all of it.
+                data = stream.read(min(os.fstat(stream.fileno()).st_size, self._budget) + 1)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -83,23 +83,31 @@ class _Blocks:
 
     def add(self, band: NDArray[Any]) -> None:
         """Take more rows."""
-        import numpy as np
-
         exact = band.dtype.name in _EXACT_SUMS
-        for row in band:
-            if self._rows == 0:
-                self._sums = np.zeros(row.size, np.int64 if exact else np.float64)
-                self._counts = np.zeros(row.size, np.int64)
-            if exact:
-                self._sums += row
-                self._counts += 1
-            else:
-                finite = np.isfinite(row)
-                self._sums += np.where(finite, row, 0)
-                self._counts += finite
-            self._rows += 1
+        # Exact sums may be taken in any order, so of all rows of a block at once.
+        step = self._factor if exact else 1
+        first = 0
+        while first < band.shape[0]:
+            rows = band[first : first + min(step, self._factor - self._rows)]
+            self._add_rows(rows, exact=exact)
+            first += rows.shape[0]
             if self._rows == self._factor:
                 self._close_line()
+
+    def _add_rows(self, rows: NDArray[Any], *, exact: bool) -> None:
+        import numpy as np
+
+        if self._rows == 0:
+            self._sums = np.zeros(rows.shape[1], np.int64 if exact else np.float64)
+            self._counts = np.zeros(rows.shape[1], np.int64)
+        if exact:
+            self._sums += rows.sum(axis=0, dtype=np.int64)
+            self._counts += rows.shape[0]
+        else:
+            finite = np.isfinite(rows[0])
+            self._sums += np.where(finite, rows[0], 0)
+            self._counts += finite
+        self._rows += rows.shape[0]
 
     def finish(self) -> NDArray[Any]:
         """Return the whole."""

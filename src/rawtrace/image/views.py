@@ -31,6 +31,8 @@ _MIN_VIEWS = 4
 _MAX_VIEWS_OF_FILE = 20_000
 #: Sharpness is measured on every so many rows.
 _FOCUS_ROWS = 4
+#: Rows that are rendered at a time, so that what is computed with them stays small.
+_RENDERED_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -204,20 +206,17 @@ def render(values: NDArray[Any]) -> NDArray[Any]:
     """
     import numpy as np
 
-    if values.dtype.name in SMALL_INTEGERS:
+    if values.size and values.dtype.name in SMALL_INTEGERS:
         return _render_by_table(values)
-    finite = np.isfinite(values)
-    real = values[finite].astype(np.float64)
-    if not real.size:
-        return np.zeros(values.shape, np.uint8)
-    low, high = _ranks(real.size)
-    ends = np.partition(real, (low, high))
-    black, white = float(ends[low]), float(ends[high])
-    if black == white:
-        black, white = float(real.min()), float(real.max())
+    black, white = _ends(values)
     # Halves, so that the distance between the ends of float64 is finite, too.
-    grey = np.where(finite, values.astype(np.float64), black) / 2
-    return _grey(grey, black / 2, white / 2)
+    black, white = black / 2, white / 2
+    grey = np.zeros(values.shape, np.uint8)
+    for first in range(0, values.shape[0], _RENDERED_ROWS):
+        part = values[first : first + _RENDERED_ROWS].astype(np.float64) / 2
+        part[~np.isfinite(part)] = black
+        grey[first : first + _RENDERED_ROWS] = _grey(part, black, white)
+    return grey
 
 
 def luminance(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -276,6 +275,20 @@ def sharpness(values: NDArray[Any]) -> float:
     return float(total[0])
 
 
+def _ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Return which values become black and white; 0 and 0 where there is no finite one."""
+    import numpy as np
+
+    real = values[np.isfinite(values)]
+    if not real.size:
+        return 0.0, 0.0
+    least, greatest = float(real.min()), float(real.max())
+    low, high = _ranks(real.size)
+    real.partition((low, high))
+    black, white = float(real[low]), float(real[high])
+    return (least, greatest) if black == white else (black, white)
+
+
 def _parts(band: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Cut a band, so that what is computed from it stays small."""
     rows = max(1, PIECE_BYTES // max(1, band[:1].nbytes))
@@ -289,8 +302,8 @@ def _render_by_table(values: NDArray[Any]) -> NDArray[Any]:
 
     least = int(values.min())
     counts = np.zeros(int(values.max()) - least + 1, np.int64)
-    for first in range(0, values.shape[0], 256):
-        some = values[first : first + 256].astype(np.int32) - least
+    for first in range(0, values.shape[0], _RENDERED_ROWS):
+        some = values[first : first + _RENDERED_ROWS].astype(np.int32) - least
         counts += np.bincount(some.ravel(), minlength=counts.size)
     low, high = _ranks(values.size)
     below = np.cumsum(counts)
@@ -298,7 +311,10 @@ def _render_by_table(values: NDArray[Any]) -> NDArray[Any]:
     if black == white:
         black, white = 0, counts.size - 1
     table = _grey(np.arange(counts.size, dtype=np.float64), float(black), float(white))
-    return np.asarray(table[values.astype(np.int32) - least])
+    grey = np.empty(values.shape, np.uint8)
+    for first in range(0, values.shape[0], _RENDERED_ROWS):
+        grey[first : first + _RENDERED_ROWS] = table[values[first : first + _RENDERED_ROWS].astype(np.int32) - least]
+    return grey
 
 
 def _grey(values: NDArray[Any], black: float, white: float) -> NDArray[Any]:

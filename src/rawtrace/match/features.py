@@ -3,7 +3,7 @@
 The one setting
 ---------------
 The picture is stretched between its percentiles 0.35 and 99.65, reduced to a
-longest edge of 1 024 px or, where it is small, enlarged at most threefold to a
+longest edge of 1 024 px or, where it is small, enlarged at most sixfold to a
 shortest edge of 400 px. ``LIMIT`` points are kept: first the strongest of every
 cell of a grid, then the second strongest, and so on, so that bright debris does
 not use up all of them, and so that the first so many are spread out as well.
@@ -30,7 +30,7 @@ VERSION = 1
 LIMIT = 800
 LONGEST_EDGE = 1_024
 SHORTEST_EDGE = 400
-MOST_ENLARGED = 3.0
+MOST_ENLARGED = 6.0
 STRETCH_PERCENT = (0.35, 99.65)
 #: Longest edge of a picture, px; positions are stored as float32.
 MAX_EDGE = 1 << 20
@@ -38,7 +38,10 @@ MAX_EDGE = 1 << 20
 MAX_POINTS = 20_000
 POINT_BYTES = 4 + 4 + 2 + 2 + 128
 
-_CONTRAST, _EDGE = 0.006, 12
+#: The second where the first finds fewer points than wanted.
+_CONTRASTS, _EDGE = (0.004, 0.001), 15
+#: How much coarse points are preferred: fine ones are lost when a picture is reduced.
+_COARSE = 1.0
 _GRID = 10
 _HEAD = struct.Struct("<4sBxHIII")
 _MAGIC = b"RTSF"
@@ -132,9 +135,9 @@ def stretched(picture: NDArray[Any], *, percent: tuple[float, float] = STRETCH_P
     if values.dtype == np.uint8:
         table = np.clip((np.arange(256) - low) / (high - low), 0, 1) * 255 + 0.5
         shown: NDArray[Any] = table.astype(np.uint8)[values]
-        return shown
-    scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low)) + np.float32(0.5)
-    shown = np.clip(scaled, 0, 255).astype(np.uint8)
+    else:
+        scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low)) + np.float32(0.5)
+        shown = np.clip(scaled, 0, 255).astype(np.uint8)
     return shown
 
 
@@ -171,13 +174,17 @@ def features(picture: NDArray[Any], *, limit: int = LIMIT) -> Features:
         return _nothing(height, width)
     if size != (width, height):
         work = cv2.resize(work, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    detector = cv2.SIFT_create(
-        nfeatures=0, contrastThreshold=_CONTRAST, edgeThreshold=_EDGE, enable_precise_upscale=True
-    )
-    found = detector.detect(work, None)
+    found: Any = ()
+    for contrast in _CONTRASTS:
+        detector = cv2.SIFT_create(
+            nfeatures=0, contrastThreshold=contrast, edgeThreshold=_EDGE, enable_precise_upscale=True
+        )
+        found = detector.detect(work, None)
+        if len(found) >= LIMIT:
+            break
     if not found:
         return _nothing(height, width)
-    points = np.array([(p.pt[0], p.pt[1], p.response) for p in found], np.float32)
+    points = np.array([(p.pt[0], p.pt[1], p.response * p.size**_COARSE) for p in found], np.float32)
     limit = max(0, min(limit, MAX_POINTS))
     # The descriptors of a point differ slightly with the finest octave that is asked for, hence never fewer points.
     chosen = _spread(points, size, max(limit, LIMIT))

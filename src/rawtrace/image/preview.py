@@ -12,14 +12,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rawtrace.image import formats
 from rawtrace.image.quiet import quietly
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MAX_PIXELS = 256 << 20
 MAX_CHANNELS = 3
 #: Percent of the pixels that a contrast window leaves out at each end.
 CLIPPED_PERCENT = 0.3
@@ -90,18 +88,8 @@ def preview(path: Path, *, longest_edge_px: int = 480) -> Preview | None:
 
     edge = min(4096, max(16, longest_edge_px))
     try:
-        kind = formats.detect(path).media_type
-        read = {
-            formats.TIFF: preview_planes.of_tiff,
-            formats.ZARR: preview_planes.of_zarr,
-            formats.PNG: preview_planes.of_raster,
-            formats.JPEG: preview_planes.of_raster,
-            formats.DICOM: preview_planes.of_dicom,
-        }.get(kind)
-        if read is None:
-            return None
         with quietly():
-            planes = read(path, edge)
+            planes = preview_planes.of_image(path, edge)
             return None if planes is None or not planes.channels else _render(planes, edge)
     except Exception:  # noqa: BLE001  a report goes without a picture rather than not at all
         return None

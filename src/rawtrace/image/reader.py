@@ -56,6 +56,8 @@ class Scene:
         Along Z, Y and X, in µm; ``None`` where the file does not say.
     channel_names : tuple[str, ...]
         One for each channel; empty strings where the file does not say.
+    white_is_zero : bool
+        Whether the file says that small values are bright; values are handed out as stored all the same.
     stored_axes : str
         The axes as the file has them, such as ``"CZYX"``; for people.
     """
@@ -71,6 +73,7 @@ class Scene:
     dtype: str
     pixel_size_um: tuple[float | None, float | None, float | None] = (None, None, None)
     channel_names: tuple[str, ...] = ()
+    white_is_zero: bool = False
     stored_axes: str = ""
 
     @property

@@ -124,3 +124,16 @@ def test_real_images_are_shown() -> None:
             expected = [round(edge * scale) for edge in reversed(image.size)]
         assert pixels.shape[:2] == tuple(expected), path
         assert pixels.min() < pixels.max(), path
+
+
+def test_a_preview_reads_no_more_than_its_planes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rawtrace.image.backends.files import SharedFile
+
+    path = tmp_path / "many.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 60, 64, 64), np.uint16), metadata={"axes": "CZYX"})
+    read: list[int] = []
+    fill = SharedFile._fill
+    monkeypatch.setattr(SharedFile, "_fill", lambda *given: read.append(len(given[2])) or fill(*given))
+    assert preview(path) is not None
+    assert sum(read) < 2 * 64 * 64 * 2 + 8_000
+    assert path.stat().st_size > 900_000

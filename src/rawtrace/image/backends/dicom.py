@@ -69,6 +69,7 @@ class DicomBackend:
                 dtype=self._dtype(whole("BitsAllocated", 8), signed=whole("PixelRepresentation") == 1),
                 pixel_size_um=_spacing(header),
                 channel_names=("",),
+                white_is_zero=str(header.get("PhotometricInterpretation", "")) == "MONOCHROME1",
                 stored_axes=("T" if frames > 1 else "") + ("YX" if samples == 1 else "YXS"),
             ),
         )

@@ -22,7 +22,7 @@ TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS, SUB_IFDS, EXTRA_SAMPLES, SAM
     322, 323, 324, 325, 330, 338, 339,
 )  # fmt: skip
 JPEG_TABLES, IMAGE_DEPTH = 347, 32_997
-PALETTE, YCBCR = 3, 6
+WHITE_IS_ZERO, PALETTE, YCBCR = 0, 3, 6
 #: Tables of strips and tiles, of all pages together that are looked at.
 _TABLE_BUDGET = 4 << 30
 _FORMATS = {1: "uint", 2: "int", 3: "float", 4: "uint", 6: "complex"}

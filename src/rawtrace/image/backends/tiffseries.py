@@ -13,7 +13,7 @@ from rawtrace.errors import Error, PixelsError
 from rawtrace.image import omexml, units
 from rawtrace.image.backends.axes import Leading, leading
 from rawtrace.image.backends.files import check_promise
-from rawtrace.image.backends.tiffpages import COLOR_MAP, PALETTE, SUBFILE, Layout, Pages
+from rawtrace.image.backends.tiffpages import COLOR_MAP, PALETTE, SUBFILE, WHITE_IS_ZERO, Layout, Pages
 from rawtrace.image.collect import MAX_METADATA_BYTES, to_number
 from rawtrace.image.quiet import quietly
 from rawtrace.image.reader import PlaneIndex, Scene
@@ -117,6 +117,7 @@ def make(
         channel_names=tuple((channels[at] if at < len(channels) else "") for at in range(count))
         if count <= 4_096
         else (),
+        white_is_zero=layout.photometric == WHITE_IS_ZERO,
         stored_axes=stored,
     )
     return Stack(scene=scene, layout=layout, place=place, palette=palette, levels=levels)

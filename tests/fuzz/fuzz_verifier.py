@@ -17,6 +17,7 @@ with atheris.instrument_imports(include=["rawtrace"]):
     import rawtrace.image.completeness
     import rawtrace.image.metadata
     import rawtrace.image.preview
+    import rawtrace.image.reader
     import rawtrace.ledger.addentries
     import rawtrace.ledger.receipt
     import rawtrace.ledger.tiles

@@ -187,6 +187,8 @@ def targets(lab: Lab) -> dict[str, Target]:
         "index": _index(lab),
         "trust-list": _trust_list(lab),
         "image": _image(lab),
+        "reader-tiff": _reader(lab, "planes.tif", tiffs()),
+        "reader-zarr": _reader_of_zarr(lab),
         **{name: Target(*made) for name, made in load(Path(__file__).parent / "network.py").made(lab, in_time)},
     }
 
@@ -314,6 +316,73 @@ def _image(lab: Lab) -> Target:
                     read(path)
 
     return Target((tiff(), png(), jpeg(), dicom(), *ZARR), run)
+
+
+def _read(path: Path) -> None:
+    """Read a few planes of an image: whole ones, or one of our own errors."""
+    from rawtrace.image.reader import open_image
+
+    with contextlib.suppress(Error), open_image(path) as image:
+        assert image.scenes
+        for scene in image.scenes[:2]:
+            for number, plane in enumerate(scene.walk()):
+                if number == 4 or scene.plane_bytes > 64 << 20:
+                    break
+                assert sum(band.shape[0] for band in image.bands(scene, plane)) == scene.y
+                image.overview(scene, plane, longest_edge_px=2)
+
+
+def _reader(lab: Lab, name: str, seeds: tuple[bytes, ...]) -> Target:
+    path = lab.folder / name
+
+    def run(found: bytes) -> None:
+        path.write_bytes(found)
+        with in_time():
+            _read(path)
+
+    return Target(seeds, run)
+
+
+def _reader_of_zarr(lab: Lab) -> Target:
+    root = lab.folder / "planes.zarr"
+    (root / "0" / "c" / "0").mkdir(parents=True)
+    places = {b'"group"': root / "zarr.json", b'"array"': root / "0" / "zarr.json"}
+    for seed, place in zip(ZARR, places.values(), strict=True):
+        place.write_bytes(seed)
+    chunk = root / "0" / "c" / "0" / "0"
+
+    def run(found: bytes) -> None:
+        place = next((place for word, place in places.items() if word in found), chunk)
+        before = place.read_bytes() if place.exists() else b"\1\2\3\4"
+        place.write_bytes(found)
+        try:
+            with in_time():
+                _read(root)
+        finally:
+            place.write_bytes(before)
+
+    packed = ZARR[1].replace(b'{"name":"bytes"}', b'{"name":"bytes"},{"name":"gzip"}')
+    return Target((*ZARR, packed, b"\1\2\3\4"), run)
+
+
+def tiffs() -> tuple[bytes, ...]:
+    """Small TIFFs: three pages, tiles of colours, an ImageJ stack, an OME-TIFF."""
+    import numpy as np
+    import tifffile
+
+    pages = np.arange(3 * 8 * 9, dtype=np.uint16).reshape(3, 8, 9)
+    colours = np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3)
+    made = [tiff()]
+    for pixels, options in (
+        (pages, {"photometric": "minisblack", "metadata": None}),
+        (pages, {"imagej": True}),
+        (pages, {"photometric": "minisblack", "ome": True, "compression": "zlib", "metadata": {"axes": "ZYX"}}),
+        (colours, {"photometric": "rgb", "tile": (16, 16), "compression": "zlib"}),
+    ):
+        out = io.BytesIO()
+        tifffile.imwrite(out, pixels, **options)
+        made.append(out.getvalue())
+    return tuple(made)
 
 
 def load(path: Path) -> SimpleNamespace:

@@ -26,8 +26,8 @@ HERE = Path(__file__).parent
 fuzz = SimpleNamespace(**runpy.run_path(str(HERE / "targets.py")))
 forge = SimpleNamespace(**runpy.run_path(str(HERE.parent / "unit" / "sealing" / "forge.py")))
 NAMES = (
-    "sidecar", "family", "png", "jpeg", "index", "trust-list", "image", "note", "policy", "receipt", "bundle", "upload",
-    "csr", "handle", "time-request", "ocsp-request",
+    "sidecar", "family", "png", "jpeg", "index", "trust-list", "image", "reader-tiff", "reader-zarr", "note", "policy",
+    "receipt", "bundle", "upload", "csr", "handle", "time-request", "ocsp-request",
 )  # fmt: skip
 #: Of hunting for each target. New finds are for whoever goes hunting: RAWTRACE_FUZZ_SECONDS=600 make soak.
 SECONDS = int(os.environ.get("RAWTRACE_FUZZ_SECONDS", "8"))

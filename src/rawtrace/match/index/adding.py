@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rawtrace.errors import Error
+from rawtrace.errors import DiskFullError, Error, PictureIndexError
 from rawtrace.match.index import records
-from rawtrace.match.index.describe import Stamp, digest_of, image_files, stamp_of
+from rawtrace.match.index.describe import Stamp, describe, digest_of, image_files, stamp_of
 from rawtrace.match.index.records import GIVEN_UP, UNREADABLE, WHOLE, Source
-from rawtrace.match.index.workers import Bounds, Outcome, read_all
+from rawtrace.match.index.workers import Bounds, Outcome, Task, read_all
 from rawtrace.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def add(
     workers: int = 0,
     thorough: bool = False,
     bounds: Bounds = BOUNDS,
+    task: Task = describe,
     progress: Progress = SILENT,
 ) -> Added:
     """Add files and the images below folders.
@@ -76,6 +77,8 @@ def add(
     thorough : bool
         Compare the bytes of files that look as they were, and try again what was given up.
     bounds : Bounds
+    task : callable
+        What reads a file; tests give their own.
     progress : Progress
         Told the files.
 
@@ -101,6 +104,7 @@ def add(
         _to_read(index, list(files.values()), done, thorough=thorough, progress=progress),
         workers=workers,
         bounds=bounds,
+        task=task,
     ):
         _keep(index, outcome, done)
         progress.advance(1)
@@ -122,7 +126,7 @@ def _to_read(
             stamp = stamp_of(path)
             settled = _is_settled(index, path, stamp, done, thorough=thorough)
         except Error as error:
-            if type(error).__name__ in {"PictureIndexError", "DiskFullError"}:
+            if isinstance(error, PictureIndexError | DiskFullError):
                 raise
             done.problems.append((str(path), error.message))
             progress.advance(1)

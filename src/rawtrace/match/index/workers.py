@@ -22,6 +22,8 @@ from rawtrace.errors import Error
 from rawtrace.match.index.describe import Description, describe
 
 Task = Callable[[Path], Description]
+#: How long a process may take to start, s.
+_START_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,8 @@ def read_all(
             if not busy:
                 return
             for reader, outcome in _ended(busy):
-                yield outcome
+                if outcome is not None:
+                    yield outcome
                 if not reader.alive:
                     readers.remove(reader)
     finally:
@@ -130,21 +133,30 @@ class _Reader:
         theirs.close()
         self._bounds = bounds
         self.path: Path | None = None
-        self.until = 0.0
+        self.size = 0
+        # Starting is not the file's fault.
+        self.until = time.monotonic() + _START_S
+        self.ready = False
         self.alive = True
 
     def give(self, path: Path, size: int) -> None:
         """Have it read a file."""
-        self.path, self.until = path, time.monotonic() + self._bounds.seconds_for(size)
+        self.path, self.size = path, size
+        if self.ready:
+            self.until = time.monotonic() + self._bounds.seconds_for(size)
         with contextlib.suppress(OSError):  # it is dead: that is noticed when it is asked
             self.pipe.send(os.fspath(path))
 
-    def take(self) -> Outcome:
-        """Return what it sent, or why it did not."""
-        path, self.path = self.path or Path(), None
+    def take(self) -> Outcome | None:
+        """Return what it sent, or why it did not; ``None`` where it says that it has started."""
         try:
             outcome = self.pipe.recv()
+            if outcome is None:
+                self.ready, self.until = True, time.monotonic() + self._bounds.seconds_for(self.size)
+                return None
+            path, self.path = self.path or Path(), None
         except (EOFError, OSError):
+            path, self.path = self.path or Path(), None
             self.end()
             code = self._process.exitcode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -166,7 +178,7 @@ class _Reader:
             self._process.join(10)
 
 
-def _ended(readers: list[_Reader]) -> list[tuple[_Reader, Outcome]]:
+def _ended(readers: list[_Reader]) -> list[tuple[_Reader, Outcome | None]]:
     now = time.monotonic()
     late = [one for one in readers if one.until <= now]
     if late:
@@ -188,6 +200,8 @@ def _serve(pipe: Connection, memory_bytes: int, task: Task) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
+    with contextlib.suppress(OSError):
+        pipe.send(None)
     while True:
         try:
             path = pipe.recv()

@@ -243,10 +243,12 @@ def http_page() -> str:
 
 def index_page() -> str:
     """The table of contents of the reference."""
-    names = "\n".join(name.removesuffix(".md") for name in PAGES if name != "index.md")
-    return f"# Reference\n\nMade from the code.\n\n```{{toctree}}\n{names}\n```\n"
+    names = "\n".join(name.removesuffix(".md") for name in (*PAGES, *BY_HAND) if name != "index.md")
+    return f"# Reference\n\nMade from the code, but for the image formats.\n\n```{{toctree}}\n{names}\n```\n"
 
 
+#: Pages that people write.
+BY_HAND = ("image-formats.md",)
 PAGES = {
     "index.md": index_page,
     "commands.md": command_page,
@@ -275,7 +277,7 @@ def rendered() -> dict[str, str]:
 def stale() -> list[str]:
     """Names of the pages that are missing, differ, or have no source any more."""
     wanted = rendered()
-    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
+    there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md") if path.name not in BY_HAND}
     return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
 
 
@@ -292,7 +294,7 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     pages = rendered()
     for path in FOLDER.glob("*.md"):
-        if path.name not in pages:
+        if path.name not in pages and path.name not in BY_HAND:
             path.unlink()
     for name, text in pages.items():
         (FOLDER / name).write_text(text, encoding="utf-8")

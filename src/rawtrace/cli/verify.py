@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rawtrace import durable
 from rawtrace.cli import output
+from rawtrace.cli.pages import refuse_existing, write_page
 from rawtrace.cli.parameters import PATH
-from rawtrace.errors import Error, InputNotFoundError, LimitError, UsageError
+from rawtrace.errors import Error, InputNotFoundError, LimitError
 from rawtrace.report import Report
 
 if TYPE_CHECKING:
@@ -86,9 +86,7 @@ def verify(
     from rawtrace.verification.batch import Failure, Request, exit_code_of, verify_many
     from rawtrace.verification.policy import DEFAULT, policy_of
 
-    if report_file is not None and report_file.exists():
-        msg = f"{report_file} exists already and is never overwritten"
-        raise UsageError(msg, hint="name another file for --report")
+    refuse_existing(report_file)
     policy = policy_of(policy_named) if policy_named else DEFAULT
     assets, passed_over = _assets(paths, recursive=recursive)
     several = len(assets) != 1 or recursive or Path("-") in paths
@@ -196,7 +194,4 @@ def _write_page(target: Path, reports: Sequence[Report], unchecked: Sequence[tup
             made = None
         if made is not None:
             previews[report.path] = made
-    page = as_html(reports, previews=previews, unchecked=unchecked)
-    durable.write_new(target, page.encode("utf-8", "backslashreplace"))
-    if not quiet:
-        output.note(f"the page is at {target}")
+    write_page(target, as_html(reports, previews=previews, unchecked=unchecked), quiet=quiet)

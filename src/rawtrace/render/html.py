@@ -1,30 +1,19 @@
-"""Reports as one self-contained page: no script, no request, nothing that a hostile seal can bring to life.
-
-How it is kept so, from the outside in: a content security policy that allows
-only this page's own style (by its hash) and ``data:`` pictures; no script in the
-templates; every expression is escaped by jinja2 and, before that, cleaned by
-``visible``; links go to places in this page only, and no attribute but ``alt``
-and ``aria-label`` ever holds foreign text.
-"""
+"""Reports of verification as one self-contained page; ``page`` says how a hostile seal is kept from coming alive."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rawtrace.render import facts, words
+from rawtrace.render import facts, page, words
 from rawtrace.render.chain import Picture, Row, picture, rows
 from rawtrace.render.clean import visible
 from rawtrace.report import Finding, Outcome, Report, Verdict
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from markupsafe import Markup
 
 _LEAN_FROM = 50
@@ -148,9 +137,6 @@ def as_html(
     str
         HTML to be written as UTF-8. It holds no script and loads nothing.
     """
-    from markupsafe import Markup
-
-    style = _style()
     single = len(reports) == 1 and not unchecked
     ordered = sorted(reports, key=lambda report: tuple(Verdict).index(report.verdict), reverse=True)
     images = _images(ordered, previews or {})
@@ -160,45 +146,15 @@ def as_html(
         _view(report, number=number, image=images.get(report.path), lean=lean, opened=number <= _OPEN_AT_MOST)
         for number, report in enumerate(ordered, 1)
     ]
-    page = _environment().get_template("single.html" if single else "batch.html")
     return page.render(
-        style=Markup(style),  # noqa: S704  our own file, not foreign text
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        "single.html" if single else "batch.html",
         title=visible(title, limit=160),
         views=views,
         groups=_groups(views),
         count=len(reports),
         same_trust=same_trust,
-        not_misconduct=words.NOT_MISCONDUCT,
         unchecked=unchecked,
     )
-
-
-@cache
-def _style() -> str:
-    text = resources.files("rawtrace.render").joinpath("templates", "style.css").read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n")
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    def clean(value: Any) -> Any:
-        return value if isinstance(value, (Markup, int)) else visible(value, limit=4000)
-
-    environment = Environment(
-        loader=PackageLoader("rawtrace.render", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=clean,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["sentence"] = words.sentence
-    environment.filters["verdict_word"] = lambda verdict: words.of_verdict(verdict).word
-    return environment
 
 
 def _groups(views: Sequence[_View]) -> list[_Group]:

@@ -1,0 +1,76 @@
+"""A match in words and as JSON types; one way to say it for every command, page and service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rawtrace.match.comparison.words import placement_words
+from rawtrace.match.model import Evidence, Match, Placement, Relation, Where
+
+_EVIDENCE = {
+    Evidence.SEAL: "its seal",
+    Evidence.PIXELS: "identical pixels",
+    Evidence.CODE: "its code, and the pixels after turning",
+    Evidence.FEATURES: "{} points that agree on one place",
+    Evidence.STRIP: "the strip itself, lane by lane",
+}
+
+
+def where_words(where: Where) -> str:
+    """Say which picture of a file it is: ``scene 0, z=3, c=1, t=0``."""
+    said = [f"scene {where.scene}"]
+    places = (("z", where.z), ("c", where.channel), ("t", where.t))
+    said += [f"{name}={value}" for name, value in places if value is not None]
+    if where.projection:
+        said.append(f"{where.projection} projection along z")
+    return ", ".join(said)
+
+
+def evidence_words(match: Match) -> str:
+    """Say by which evidence, as in ``same picture, by 121 points that agree on one place``."""
+    by = _EVIDENCE[match.evidence].format(match.inliers)
+    if match.relation is Relation.REPEATING:
+        return f"{match.relation}: several places fit about as well, by {by}"
+    return f"{match.relation}, by {by}"
+
+
+def transform_words(match: Match) -> str:
+    """Say what became of an original on its way into a picture."""
+    if match.placement is None:
+        return "the whole picture, pixel by pixel" if match.evidence is Evidence.PIXELS else "the whole picture"
+    said = placement_words(match.placement) or "the whole picture, in its place"
+    return f"{said}, inverted" if match.inverted else said
+
+
+def match_value(match: Match) -> dict[str, Any]:
+    """Return a match as JSON types."""
+    where = match.where
+    return {
+        "source": where.source,
+        "scene": where.scene,
+        "channel": where.channel,
+        "z": where.z,
+        "t": where.t,
+        "projection": where.projection,
+        "evidence": str(match.evidence),
+        "relation": str(match.relation),
+        "inliers": match.inliers,
+        "correlation": round(match.correlation, 4),
+        "inverted": match.inverted,
+        "panel": None if match.panel is None else [round(edge, 2) for edge in match.panel],
+        "placement": None if match.placement is None else placement_value(match.placement),
+        "words": transform_words(match),
+    }
+
+
+def placement_value(placement: Placement) -> dict[str, Any]:
+    """Return a placement as JSON types."""
+    return {
+        "matrix": [list(row) for row in placement.matrix],
+        "original_size": list(placement.original_size),
+        "published_size": list(placement.published_size),
+        "mirrored": placement.mirrored,
+        "scale": round(placement.scale, 6),
+        "rotation_deg": round(placement.rotation_deg, 4),
+        "crop_box": [round(edge, 2) for edge in placement.crop_box],
+    }

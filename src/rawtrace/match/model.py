@@ -216,6 +216,8 @@ class Difference:
         Greatest deviation, in grey levels of the published picture.
     false_alarms : float
         How many such areas chance would make in a picture of this size.
+    covers_px : int
+        Pixels of the original's content that an annotation hides; 0 where it hides none.
     """
 
     box: tuple[int, int, int, int]
@@ -225,3 +227,4 @@ class Difference:
     strength: float = 0.0
     levels: float = 0.0
     false_alarms: float = 0.0
+    covers_px: int = 0

@@ -59,6 +59,11 @@ class _Found:
     score: float
     box: Box
 
+    @property
+    def likeness(self) -> float:
+        """How well the pixels agree, 0 to 1."""
+        return 0.0 if self.agreement is None else (abs(self.agreement.rank) + abs(self.agreement.detail)) / 2
+
 
 def find(picture: NDArray[Any], gallery: Gallery, *, limit: int = 10) -> tuple[Match, ...]:
     """Find the originals of a picture or of a whole figure.
@@ -206,7 +211,21 @@ def _by_features(shown: NDArray[Any], gallery: Gallery) -> list[Match]:
     best: dict[int, _Found] = {}
     for one in found:
         best.setdefault(one.number, one)
-    return _related(shown, asked, list(best.values()), gallery)
+    return _related(shown, asked, _planes_by_pixels(list(best.values())), gallery)
+
+
+def _planes_by_pixels(found: list[_Found]) -> list[_Found]:
+    """Order the planes of one stack among themselves by their pixels, for their points are nearly the same."""
+    stacks: dict[tuple[str, int, int | None], list[int]] = {}
+    for place, one in enumerate(found):
+        where = one.entry.where
+        stacks.setdefault((where.source, where.scene, where.channel), []).append(place)
+    ordered = list(found)
+    for places in stacks.values():
+        by_pixels = sorted((found[place] for place in places), key=lambda one: -one.likeness)
+        for place, one in zip(places, by_pixels, strict=True):
+            ordered[place] = replace(one, score=found[place].score)
+    return ordered
 
 
 def _verified(
@@ -313,8 +332,7 @@ def _beside(one: _Found, leader: _Found) -> Relation:
     if (mine.source, mine.scene) == (its.source, its.scene):
         if mine.channel != its.channel:
             return Relation.CHANNEL
-        if (mine.z, mine.t) != (its.z, its.t) and not mine.projection and not its.projection:
-            return Relation.NEIGHBOUR
+        return Relation.NEIGHBOUR if mine != its else Relation.SAME
     if one.agreement is not None and leader.agreement is not None:
         if abs(one.agreement.detail) < _AS_GOOD * abs(leader.agreement.detail):
             return Relation.CHANNEL

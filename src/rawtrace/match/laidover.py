@@ -59,10 +59,8 @@ def lay_over(picture: NDArray[Any], match: Match) -> LaidOver:
     left, top, right, bottom = match.panel or (0, 0, figure.shape[1], figure.shape[0])
     rows = slice(max(0, math.floor(top)), max(1, math.ceil(bottom)))
     columns = slice(max(0, math.floor(left)), max(1, math.ceil(right)))
-    expected = warped(original, placement)[rows, columns]
-    return LaidOver(
-        original=original, shown=figure[rows, columns], expected=255 - expected if match.inverted else expected
-    )
+    expected = laid(original, placement, inverted=match.inverted)[rows, columns]
+    return LaidOver(original=original, shown=figure[rows, columns], expected=expected)
 
 
 def picture_at(where: Where) -> NDArray[Any]:
@@ -82,15 +80,17 @@ def picture_at(where: Where) -> NDArray[Any]:
         return luminance(image.plane(scene, PlaneIndex(where.z or 0, channel, time)))
 
 
-def warped(original: NDArray[Any], placement: Placement) -> NDArray[Any]:
-    """Return an original on the grid of the published picture; black where it does not reach."""
+def laid(original: NDArray[Any], placement: Placement, *, inverted: bool) -> NDArray[Any]:
+    """Return an original on the grid of the published picture, as uint8; black where it does not reach."""
     import numpy as np
 
     cv2 = computer_vision()
-    source = original
+    source = stretched(original)
+    if inverted:
+        source = 255 - source
     if placement.scale < 0.8:
         sigma = 0.45 * math.sqrt(1 / placement.scale**2 - 1)
-        source = cv2.GaussianBlur(original, (0, 0), sigma)
+        source = cv2.GaussianBlur(source, (0, 0), sigma)
     width, height = placement.published_size
     matrix = np.array(placement.matrix, np.float64)
     moved: NDArray[Any] = cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR)

@@ -224,6 +224,17 @@ def test_companions_that_are_links_out_of_the_folder_are_not_opened_fail(tmp_pat
     says(ome(folder / "a.ome.tif", own + block, z=2), "link out of the folder")
 
 
+def test_a_companion_for_millions_of_planes_fail(tmp_path: Path) -> None:
+    block = '<TiffData FirstZ="{z}" IFD="0"><UUID FileName="{name}">urn:uuid:{z}</UUID></TiffData>'
+    data = '<TiffData IFD="0"/>' + "".join(block.format(z=z, name="b.tif") for z in (1, 2))
+    text = OME.format(z=4_000_000, c=1, t=1, data=data).replace('SizeX="4" SizeY="4"', "").encode()
+    for name in ("a.ome.tif", "b.tif"):
+        tifffile.imwrite(
+            tmp_path / name, np.zeros((1_000, 1_000), np.uint8), description=text, metadata=None, compression="zlib"
+        )
+    says(tmp_path / "a.ome.tif", "promises", LimitError)
+
+
 def test_missing_companion_is_named_with_its_plane_fail(tmp_path: Path) -> None:
     own = '<TiffData IFD="0"><UUID FileName="a.ome.tif">urn:uuid:00000000-0000-4000-8000-000000000001</UUID></TiffData>'
     block = '<TiffData FirstZ="1" IFD="0"><UUID FileName="b.ome.tif">urn:uuid:2</UUID></TiffData>'

@@ -51,6 +51,13 @@ class SharedFile:
     def read(self, offset: int, size: int) -> bytes:
         """Return bytes; fewer than asked for only at the end of the file."""
         wanted = max(0, min(size, self.size - offset)) if offset >= 0 else 0
+        if hasattr(os, "pread"):
+            try:
+                data = os.pread(self.stream.fileno(), wanted, offset) if wanted else b""
+            except OSError as error:
+                raise from_os_error(error, f"reading {self.path.name}") from error
+            if len(data) == wanted:
+                return data
         buffer = bytearray(wanted)
         return bytes(memoryview(buffer)[: self._fill(offset, memoryview(buffer))])
 

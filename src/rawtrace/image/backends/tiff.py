@@ -144,10 +144,18 @@ class TiffBackend:
         if skip == 0 and int(page.counts.sum()) < layout.plane_bytes:
             msg = "its strips hold fewer bytes than its rows need"
             raise PixelsError(msg)
-        for row in range(0, layout.length, step):
+
+        def read(row: int) -> NDArray[Any]:
             band = np.empty((min(step, layout.length - row), *tail), dtype)
             file.read_into(start + skip + row * row_bytes, band)
-            yield band
+            return band
+
+        rows = range(0, layout.length, step)
+        if len(rows) == 1:
+            yield read(0)
+        else:
+            # The next band is read while the caller is busy with this one.
+            yield from self._workers.map(read, rows, ahead=2)
 
     def _order(self, file: SharedFile) -> Literal["<", ">"]:
         return self._files[file.path].tiff.order

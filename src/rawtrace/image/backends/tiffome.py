@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from rawtrace.errors import LimitError, PixelsError, from_os_error
+from rawtrace.errors import Error, LimitError, PixelsError, from_os_error
 from rawtrace.image import omexml, units
 from rawtrace.image.backends.axes import leading
 from rawtrace.image.backends.files import SharedFile, check_promise
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ORDERS = frozenset({"ZCT", "ZTC", "CZT", "CTZ", "TZC", "TCZ"})
 _NOWHERE = -1
+_MAX_COMPANIONS = 10_000
 
 
 def series(path: Path, pages: Pages, text: bytes) -> Series:
@@ -59,7 +60,7 @@ def series(path: Path, pages: Pages, text: bytes) -> Series:
             continue
         stack, begin = _scene(pages, files, image, pixels, begin)
         total += stack.layout.plane_bytes * stack.scene.planes
-        check_promise(total, pages.file.size if not files.others else 1 << 62)
+        check_promise(total, pages.file.size + files.stored_elsewhere())
         stacks.append(stack)
     if not stacks:
         msg = "the OME-XML describes no image of this file"
@@ -186,6 +187,16 @@ class _Files:
         if name not in self.others:
             self.others.append(name)
         return self.others.index(name) + 1
+
+    def stored_elsewhere(self) -> int:
+        """Return the size of the companions that are there, in bytes."""
+        total = 0
+        for name in self.others[:_MAX_COMPANIONS]:
+            try:
+                total += beside(self._own, name).stat().st_size
+            except (Error, OSError):
+                continue
+        return total
 
     def path(self, number: int) -> Path | None:
         """Return where a file is; ``None`` for the one that was opened.

@@ -1,0 +1,302 @@
+"""Areas of a picture that are shown a second time in it: moved, turned, mirrored or rescaled.
+
+1. Points of the picture are matched with each other (``selfmatch``); those that agree are a hypothesis.
+2. The area is grown from them pixel by pixel, the map improved on it, its border drawn (``growth``).
+3. The finest detail decides: two things that only look alike, as cells and bands do, differ in their noise.
+4. Ladders, lanes, lattices and bricks resemble themselves in many places. Where a third place is about as
+   like, the find is called a repeating structure, unless noise and all is the same.
+
+Which of two areas was there first cannot be told from the pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from rawtrace.match.features import computer_vision, stretched
+from rawtrace.match.model import Placement, Relation
+from rawtrace.match.pairs import MOST_PLAIN, as_matrix
+from rawtrace.match.reuse import growth
+from rawtrace.match.reuse.selfmatch import Hypothesis, hypotheses, sound
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Longer pictures are reduced to this before they are looked at, px.
+LONGEST_EDGE = 1_280
+#: Smaller pictures have no room for two areas, px.
+SHORTEST_EDGE = 32
+#: Hypotheses that are followed up at most.
+MAX_FOLLOWED = 12
+
+_MIN_AREA = 180
+_MIN_CORRELATION, _MIN_DETAIL = 0.8, 0.42
+#: Detail that agrees this well is a copy, whatever repeats around it.
+_EXACT = 0.86
+#: A third place that is this share as like makes a structure a repeating one.
+_THIRD = 0.8
+_MAX_OVERLAP = 0.3
+
+PixelBox = tuple[int, int, int, int]
+
+
+class Repeat(StrEnum):
+    """What a find is."""
+
+    AREA = "repeats another area"
+    STRUCTURE = Relation.REPEATING.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CopyMove:
+    """One area and the second place where it is shown.
+
+    Attributes
+    ----------
+    relation : Repeat
+        A repeating structure is of low confidence.
+    source, target : tuple[int, int, int, int]
+        Left, top, width, height, px. Which was there first cannot be told.
+    source_mask, target_mask : ndarray of bool
+        The areas within their boxes.
+    placement : Placement
+        Takes the source to the target; both sizes are the picture's.
+    inliers : int
+        Distinct points that agree on the placement.
+    correlation : float
+        Of the area with its second place, -1 to 1.
+    detail : float
+        The same of fine detail away from edges; noise that is the same speaks for one recording shown twice.
+    elsewhere : float
+        The best correlation of detail with any third place, for one of 1 with the second.
+    area_px : int
+        Of the target.
+    """
+
+    relation: Repeat
+    source: PixelBox
+    target: PixelBox
+    source_mask: NDArray[Any]
+    target_mask: NDArray[Any]
+    placement: Placement
+    inliers: int
+    correlation: float
+    detail: float
+    elsewhere: float
+    area_px: int
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the second place is a mirror image."""
+        return self.placement.mirrored
+
+    @property
+    def rotation_deg(self) -> float:
+        """Clockwise, -180 to 180."""
+        return self.placement.rotation_deg
+
+    @property
+    def scale(self) -> float:
+        """Size of the target for a source of 1."""
+        return self.placement.scale
+
+
+def copy_moves(picture: NDArray[Any]) -> tuple[CopyMove, ...]:
+    """Find areas that a picture shows twice.
+
+    Parameters
+    ----------
+    picture : ndarray
+        (Y, X) or (Y, X, S), any real type; of colours the luminance is looked at.
+
+    Returns
+    -------
+    tuple of CopyMove
+        Repeated areas first, the largest first; empty where there is nothing, or nothing to see.
+    """
+    import numpy as np
+
+    shown, factor = _prepared(picture)
+    if shown is None:
+        return ()
+    values = shown.astype(np.float32)
+    found: list[tuple[CopyMove, NDArray[Any]]] = []
+    gathered = hypotheses(shown)
+    for hypothesis in gathered[:MAX_FOLLOWED]:
+        if any(_known(hypothesis, masks) for _, masks in found):
+            continue
+        one = _followed(values, hypothesis, gathered, factor, picture.shape[:2])
+        if one is not None:
+            found.append(one)
+    moves = [move for move, _ in found]
+    return tuple(sorted(moves, key=lambda move: (move.relation is Repeat.STRUCTURE, -move.area_px)))
+
+
+def union_mask(moves: Sequence[CopyMove], shape: tuple[int, int]) -> NDArray[Any]:
+    """Return a mask of (Y, X) of everything that is shown twice."""
+    import numpy as np
+
+    mask = np.zeros(shape, bool)
+    for move in moves:
+        for (left, top, width, height), inside in ((move.source, move.source_mask), (move.target, move.target_mask)):
+            mask[top : top + height, left : left + width] |= inside
+    return mask
+
+
+def luminance(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return (Y, X) of a picture that may have samples: the first of 1 or 2, the luminance of red, green and blue."""
+    import numpy as np
+
+    if picture.ndim == 2:
+        return picture
+    if picture.shape[2] < 3:
+        return picture[..., 0]
+    values = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    return np.round(values).astype(np.uint8) if picture.dtype == np.uint8 else values
+
+
+def _prepared(picture: NDArray[Any]) -> tuple[NDArray[Any] | None, float]:
+    """Return the picture as uint8 at working size, and working pixels for one of its own."""
+    cv2 = computer_vision()
+    import numpy as np
+
+    if picture.ndim not in {2, 3} or min(picture.shape[:2]) < SHORTEST_EDGE:
+        return None, 1.0
+    grey = luminance(picture)
+    if grey.dtype != np.uint8 or int(grey.max()) - int(grey.min()) < 96:
+        grey = stretched(grey, percent=(0.02, 99.98))
+    factor = min(1.0, LONGEST_EDGE / max(grey.shape))
+    if factor < 1:
+        size = max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor))
+        grey = cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_AREA)
+    if min(grey.shape) < SHORTEST_EDGE or not grey.any():
+        return None, 1.0
+    return np.ascontiguousarray(grey), factor
+
+
+def _followed(
+    values: NDArray[Any], hypothesis: Hypothesis, gathered: Sequence[Hypothesis], factor: float, full: tuple[int, int]
+) -> tuple[CopyMove, NDArray[Any]] | None:
+    """Grow one hypothesis and judge it."""
+    import numpy as np
+
+    matrix = hypothesis.matrix
+    grown = growth.grow(values, matrix, hypothesis.target)
+    if grown is None or _overlap(grown[0], growth.brought_back(grown[0], matrix)) > _MAX_OVERLAP:
+        return None
+    matrix = growth.improved(values, matrix, grown[0])
+    if not sound(matrix):
+        return None
+    warped, inside = growth.warp(values, matrix)
+    target = growth.settle(values, warped, inside, grown[0])
+    if np.count_nonzero(target) < _MIN_AREA:
+        return None
+    source = growth.brought_back(target, matrix)
+    if _overlap(target, source) > _MAX_OVERLAP or not source.any() or _drawn(values, warped, target):
+        return None
+    correlation, detail = growth.correlations(values, warped, target)
+    if correlation < _MIN_CORRELATION or detail < _MIN_DETAIL:
+        return None
+    third = growth.elsewhere(values, warped, target, source)
+    repeating = detail < _EXACT and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
+    # A few points on a small, blurred area are what any two blobs have in common.
+    if hypothesis.inliers < 6 and detail < 0.55 and np.count_nonzero(target) < 4 * _MIN_AREA:
+        return None
+    source_box, source_mask = _cut(source, factor, full)
+    target_box, target_mask = _cut(target, factor, full)
+    size = full[1], full[0]
+    move = CopyMove(
+        relation=Repeat.STRUCTURE if repeating else Repeat.AREA,
+        source=source_box, target=target_box, source_mask=source_mask, target_mask=target_mask,
+        placement=Placement(matrix=as_matrix(_full_size(matrix, values.shape, full)), original_size=size,
+                            published_size=size),
+        inliers=hypothesis.inliers, correlation=correlation, detail=detail, elsewhere=third,
+        area_px=int(target_mask.sum()),
+    )  # fmt: skip
+    return move, np.stack([source, target])
+
+
+def _known(hypothesis: Hypothesis, masks: NDArray[Any]) -> bool:
+    """Whether a hypothesis speaks of the two areas that are known, in either direction."""
+    import numpy as np
+
+    height, width = masks.shape[1:]
+
+    def share(points: NDArray[Any], mask: NDArray[Any]) -> float:
+        at = np.clip(np.round(points).astype(int), 0, (width - 1, height - 1))
+        return float(mask[at[:, 1], at[:, 0]].mean())
+
+    first, second = masks
+    there = min(share(hypothesis.source, first), share(hypothesis.target, second))
+    back = min(share(hypothesis.source, second), share(hypothesis.target, first))
+    return max(there, back) > 0.5
+
+
+def _rivals(of: Hypothesis, gathered: Sequence[Hypothesis], area: NDArray[Any]) -> bool:
+    """Whether the same areas lie on other places as well, or on themselves at another shift: a ladder, a lattice."""
+    import numpy as np
+
+    height, width = area.shape
+    inverse = np.linalg.inv(np.vstack([of.matrix, [0, 0, 1]]))[:2]
+    for other in gathered:
+        if other is of or other.inliers < max(6, 0.2 * of.inliers):
+            continue
+        at = np.clip(np.round(other.source).astype(int), 0, (width - 1, height - 1))
+        if area[at[:, 1], at[:, 0]].mean() < 0.5:
+            continue
+        errors = [
+            float(np.median(np.linalg.norm(other.source @ one[:, :2].T + one[:, 2] - other.target, axis=1)))
+            for one in (of.matrix, inverse)
+        ]
+        if min(errors) > 6:
+            return True
+    return False
+
+
+def _drawn(values: NDArray[Any], warped: NDArray[Any], area: NDArray[Any]) -> bool:
+    """Whether an area is alike only for what is drawn on it: letters, scale bars and frames repeat by right."""
+    cv2 = computer_vision()
+    import numpy as np
+
+    drawn = np.zeros(values.shape, np.uint8)
+    for extreme in (values >= 246, values <= 9):
+        # What is black or white in much of the picture is its ground, not a drawing.
+        if extreme.mean() < 0.2:
+            drawn |= extreme
+    near = cv2.dilate(drawn, np.ones((9, 9), np.uint8)) > 0
+    share = float(near[area].mean())
+    if share > MOST_PLAIN:
+        return True
+    rest = area & ~near
+    return share > 0.4 and growth.correlations(values, warped, rest)[0] < 0.7
+
+
+def _overlap(target: NDArray[Any], source: NDArray[Any]) -> float:
+    import numpy as np
+
+    return float(np.count_nonzero(target & source)) / max(1, int(np.count_nonzero(target)))
+
+
+def _cut(mask: NDArray[Any], factor: float, full: tuple[int, int]) -> tuple[PixelBox, NDArray[Any]]:
+    """Return a mask's box and content in pixels of the whole picture."""
+    cv2 = computer_vision()
+    import numpy as np
+
+    if factor < 1:
+        mask = cv2.resize(mask.astype(np.uint8), (full[1], full[0]), interpolation=cv2.INTER_NEAREST) > 0
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return (left, top, right - left, bottom - top), mask[top:bottom, left:right].copy()
+
+
+def _full_size(matrix: NDArray[Any], work: tuple[int, ...], full: tuple[int, int]) -> NDArray[Any]:
+    """Turn a map between places of the reduced picture into one of the whole picture."""
+    import numpy as np
+
+    across, down = work[1] / full[1], work[0] / full[0]
+    onto = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
+    rows: NDArray[Any] = np.linalg.inv(onto) @ np.vstack([matrix, [0, 0, 1]]) @ onto
+    return rows[:2]

@@ -11,19 +11,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.match.comparison.noise import Compression
+from rawtrace.match.comparison.compression import Compression
+from rawtrace.match.comparison.shapes import BOX, STROKE_PX, STROKE_SHARE, TEXT, shape_of
 from rawtrace.match.model import Cause, Difference
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TEXT, SCALE_BAR, ARROW, BOX, LINE = "text", "scale bar", "arrow", "box", "line"
 #: Ink differs from what it covers by this many grey levels at least.
 LEAST_CONTRAST = 30.0
 #: Chroma (greatest less least sample) from which ink is coloured, in a grey picture.
 LEAST_CHROMA = 40
-#: Half width of a stroke: share of the picture's short side, and px.
-STROKE_SHARE, STROKE_PX = 0.015, 3.5
 #: Contrast of ink with its surroundings, as a share of that with what it covers.
 SEEN_SHARE = 0.45
 RIM_PX = 2
@@ -183,7 +181,7 @@ def _part(labels: NDArray[Any], index: int, box: tuple[slice, slice], picture: _
     if not _coloured(wide, core, picture) and not _seen(own, core, ink, expected, labels[wide]):
         return None
     limit = max(STROKE_PX, STROKE_SHARE * picture.short)
-    kind = _shape(own, depth, limit, picture)
+    kind = shape_of(own, depth, limit, picture.expected.shape)
     if not kind:
         return None
     # Grey ink may be coloured ink of a picture made grey: then it is even, and more than a speck.
@@ -258,78 +256,6 @@ def _seen(own: NDArray[Any], core: NDArray[Any], ink: float, expected: NDArray[A
     around = np.abs(expected[ring] - ink)
     under = float(np.percentile(np.abs(expected[core] - ink), 80))
     return float(np.median(around)) >= max(25.0, SEEN_SHARE * under) and float(np.mean(around > 20)) > 0.55
-
-
-def _shape(own: NDArray[Any], depth: NDArray[Any], limit: float, picture: _Picture) -> str:
-    """Return what a part looks like by its outline; ``""`` where nobody draws such a thing."""
-    import cv2
-    import numpy as np
-    from scipy import ndimage
-
-    y, x = np.nonzero(own)
-    points = np.stack([x, y], 1).astype(np.float32)
-    (_, (a, b), angle) = cv2.minAreaRect(points)
-    length, width = max(a, b) + 1, min(a, b) + 1
-    area = len(points)
-    full = area / (length * width)
-    upright = min(angle % 90, 90 - angle % 90) < 3
-    horizontal = np.ptp(x) > np.ptp(y)
-    glyph = max(24.0, 0.08 * picture.short)
-    thin = float(depth.max()) <= limit
-    if full > 0.8 and length >= 3 * width:
-        if length < 0.6 * glyph:
-            return TEXT
-        if not thin and not (upright and width <= 0.06 * picture.short):
-            return BOX if full > 0.9 else ""
-        return SCALE_BAR if upright and horizontal and length <= 0.6 * picture.expected.shape[1] else LINE
-    if full > 0.9 and width >= 6 and (length > glyph or not thin):
-        return BOX
-    arrow = _arrow(points, length, width, area, limit)
-    if arrow and length > 0.5 * glyph:
-        return ARROW
-    if not thin:
-        return ""
-    filled = int(np.count_nonzero(ndimage.binary_fill_holes(own)))
-    if filled > 2.2 * area and length > glyph:
-        return BOX if filled > 0.85 * length * width else LINE
-    if length > 2 * glyph and (length > 6 * width or area < 0.15 * length * width):
-        return LINE
-    return TEXT if length <= 4 * glyph else LINE
-
-
-def _arrow(points: NDArray[Any], length: float, width: float, area: int, limit: float) -> bool:
-    """Whether a part is a shaft with a head at one end, or a head alone."""
-    import numpy as np
-
-    if length < 1.25 * width or width < 4:
-        return False
-    centred = points - points.mean(0)
-    _, _, axes = np.linalg.svd(centred.T @ centred)
-    along, across = centred @ axes[0], centred @ axes[1]
-    count = int(np.clip(length / 2, 6, 24))
-    bins = np.clip(((along - along.min()) / max(float(np.ptp(along)), 1e-6) * count).astype(int), 0, count - 1)
-    widths, middles = np.zeros(count), np.zeros(count)
-    for index in range(count):
-        members = across[bins == index]
-        if len(members) == 0:
-            return False
-        widths[index], middles[index] = np.ptp(members) + 1, 0.5 * (members.max() + members.min())
-    # Drawn things are symmetrical about their axis.
-    if np.abs(middles - np.median(middles)).max() > 0.18 * width + 1.2:
-        return False
-    if widths[: count // 2].max() > widths[count // 2 :].max():
-        widths = widths[::-1]
-    shaft = widths[: max(2, count // 2)]
-    head = widths[count // 2 :]
-    if (
-        float(shaft.max()) <= 2.2 * limit
-        and head.max() >= 1.8 * float(np.median(shaft))
-        and float(np.ptp(shaft)) <= 0.35 * head.max() + 1
-    ):
-        return True
-    # A triangle: width grows steadily from tip to base.
-    steady = np.corrcoef(np.arange(count), widths)[0, 1] if widths.std() > 0 else 0.0
-    return bool(steady > 0.95 and widths[0] < 0.35 * widths.max() and 0.4 < area / (length * width) < 0.65)
 
 
 def _texts(parts: list[Mark], picture: _Picture) -> tuple[Mark, ...]:

@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison import annotations as inks
 from rawtrace.match.comparison import looks
-from rawtrace.match.comparison.noise import (
+from rawtrace.match.comparison.compression import (
     Compression,
-    Noise,
-    adjusted,
     beyond_compression,
     compressed,
     compression_sigma,
     estimate_compression,
-    noise_of,
 )
+from rawtrace.match.comparison.noise import Noise, adjusted, noise_of
 from rawtrace.match.model import Cause, Difference, Placement
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from rawtrace.match.model import Cause
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("scipy")
 
-from rawtrace.match.comparison import noise  # noqa: E402
+from rawtrace.match.comparison import compression  # noqa: E402
 from rawtrace.match.comparison.residual import Residual, find_differences  # noqa: E402
 
 SIZE = 176
@@ -150,13 +150,13 @@ def test_compression_is_seen_when_its_grid_is_cropped() -> None:
 
 
 def test_tables_of_the_file_are_taken() -> None:
-    steps = noise.usual_steps(70)
+    steps = compression.usual_steps(70)
 
-    assert look(field(), jpeg(field(), 70), steps=steps).compression == noise.Compression(steps=steps)
+    assert look(field(), jpeg(field(), 70), steps=steps).compression == compression.Compression(steps=steps)
 
 
 def test_no_compression_is_seen_in_plain_pixels() -> None:
-    assert noise.estimate_compression(field()) is None
+    assert compression.estimate_compression(field()) is None
 
 
 @pytest.mark.parametrize("sigma", [0.6, 1.0])

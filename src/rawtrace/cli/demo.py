@@ -15,7 +15,7 @@ from rawtrace.cli.parameters import PATH
 from rawtrace.errors import AlreadyExistsError
 
 if TYPE_CHECKING:
-    from rawtrace.demo.story import Line
+    from rawtrace.demo.line import Line
 
 EXIT_UNEXPECTED = 1
 
@@ -30,7 +30,7 @@ EXIT_UNEXPECTED = 1
 @click.option("--json", "as_json", is_flag=True, help="One JSON document at the end.")
 @click.pass_context
 def demo(ctx: click.Context, folder: Path | None, practice: Path | None, no_browser: bool, as_json: bool) -> None:
-    """Play a simulated microscope, an editor and five attacks.
+    """Play a simulated microscope, an editor, five attacks and a lost seal.
 
     \b
     Examples:

@@ -23,14 +23,26 @@ if TYPE_CHECKING:
 
 RECORDINGS = 8
 FIGURE = "figure-2b.jpg"
-_SHOWN, _CHANNEL, _PLANE = 5, 0, 1
+#: Which recording, counted from 1, which channel and which focal plane the figure shows.
+SHOWN, CHANNEL, PLANE = 5, 0, 1
 #: Rows and columns of the recording that the figure shows.
 _TOP, _LEFT, _HEIGHT, _WIDTH = 96, 64, 352, 416
 _QUALITY = 88
 
 
-def make(folder: Path, *, progress: Progress = SILENT) -> tuple[Path, ...]:
+def recording(number: int) -> str:
+    """Return the file name of a recording, counted from 1."""
+    return f"recording-{number:02d}.ome.tiff"
+
+
+def make(folder: Path, *, recordings: int = RECORDINGS, progress: Progress = SILENT) -> tuple[Path, ...]:
     """Write the practice set into a new folder.
+
+    Parameters
+    ----------
+    folder : Path
+    recordings : int
+        How many; at least ``SHOWN``.
 
     Returns
     -------
@@ -47,26 +59,26 @@ def make(folder: Path, *, progress: Progress = SILENT) -> tuple[Path, ...]:
         raise AlreadyExistsError(msg, hint="name a new folder")
     deposit = folder / "deposit"
     deposit.mkdir(parents=True)
-    progress.start("recording", RECORDINGS)
-    for number in range(1, RECORDINGS + 1):
+    progress.start("recording", recordings)
+    for number in range(1, recordings + 1):
         recorded = specimen.stack(1_000 + number)
         writing.ome_tiff(
-            deposit / f"recording-{number:02d}.ome.tiff",
+            deposit / recording(number),
             recorded,
             axes="CZYX",
             channels=specimen.CHANNELS,
             pixel_size_um=specimen.PIXEL_SIZE_UM,
         )
-        if number == _SHOWN:
-            picture, changed = _figure(recorded[_CHANNEL, _PLANE])
+        if number == SHOWN:
+            picture, changed = _figure(recorded[CHANNEL, PLANE])
             durable.write_new(folder / FIGURE, writing.jpeg(picture, quality=_QUALITY))
         progress.advance(1)
     progress.finish()
     answers = {
         "figure": FIGURE,
-        "recording": f"recording-{_SHOWN:02d}.ome.tiff",
-        "channel": _CHANNEL,
-        "z": _PLANE,
+        "recording": recording(SHOWN),
+        "channel": CHANNEL,
+        "z": PLANE,
         "crop": {"left": _LEFT, "top": _TOP, "width": _WIDTH, "height": _HEIGHT},
         "rotated_deg": 90,
         "changed": changed,

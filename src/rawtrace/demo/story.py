@@ -1,4 +1,4 @@
-"""The story that the demo plays: a facility, a microscope, a figure, an editor, five attacks.
+"""The story that the demo plays: a facility, a microscope, a figure, an editor, five attacks, a lost seal.
 
 Nothing is canned: the engine acquires, the agent runs as a process of its own,
 and every verdict comes from the same verification that ``rawtrace verify`` uses.
@@ -10,11 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from rawtrace.demo import attacks, microscope
+from rawtrace.demo import attacks, microscope, recovery
 from rawtrace.demo.attacks import Scene
+from rawtrace.demo.line import Line
 from rawtrace.errors import UnreadableError
 from rawtrace.image.preview import Preview, preview
 from rawtrace.render.html import as_html
@@ -36,24 +36,6 @@ _AGENT_SECONDS = 60.0
 
 _CAPTURE_NOTES = frozenset({"software-key", "no-trusted-time", "capture-watched-folder"})
 _FIGURE_NOTES = frozenset({"no-trusted-time", "ancestor-noted"})
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that happened, for the terminal.
-
-    Attributes
-    ----------
-    text : str
-    verdict : Verdict or None
-        Where the line tells of a check.
-    expected : bool
-        False where a check came out other than it should.
-    """
-
-    text: str
-    verdict: Verdict | None = None
-    expected: bool = True
 
 
 def play(folder: Path) -> Iterator[Line]:
@@ -117,6 +99,10 @@ def play(folder: Path) -> Iterator[Line]:
         reports.append(report)
         good = report.verdict is attack.verdict and attack.findings <= {finding.id for finding in report.findings}
         yield Line(attack.title, report.verdict, good)
+    yield Line("")
+    yield Line("A figure without any seal:")
+    yield from recovery.recover(folder / "lost-seal", instrument=instrument, trust=verifier.lists)
+
     page = _write_page(folder / "report.html", reports)
     yield Line("")
     yield Line(f"The editor's page: {page}")

@@ -20,9 +20,8 @@ def test_the_same_seed_gives_the_same_specimen_and_another_another() -> None:
     assert np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0.9
 
 
-def test_practice_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(practice, "RECORDINGS", 5)
-    deposit, figure, answers = practice.make(tmp_path / "practice")
+def test_practice_set(tmp_path: Path) -> None:
+    deposit, figure, answers = practice.make(tmp_path / "practice", recordings=5)
     assert len(list(deposit.glob("*.ome.tiff"))) == 5
     assert figure.read_bytes().startswith(b"\xff\xd8")
     told = json.loads(answers.read_text(encoding="utf-8"))

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import picturereaders as readers
 import pytest
 
+import picturereaders as readers
 from rawtrace.errors import ChangedWhileReadError
 from rawtrace.match.index import PictureIndex, adding, describe, records
 from rawtrace.match.index.adding import Added
 from rawtrace.match.index.workers import Bounds, read_all
-from rawtrace.progress import Counting, SILENT
+from rawtrace.progress import SILENT, Counting
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -194,6 +194,7 @@ def test_progress_counts_every_file(index: PictureIndex, folder: Path) -> None:
     assert seen.done >= 3
 
 
+@pytest.mark.soak
 def test_a_process_that_dies_hangs_or_eats_is_replaced(index: PictureIndex, folder: Path) -> None:
     for word in ("die", "hang", "eat"):
         (folder / f"{word}.png").write_bytes(PNG + word.encode())
@@ -209,6 +210,7 @@ def test_a_process_that_dies_hangs_or_eats_is_replaced(index: PictureIndex, fold
     assert {one.state for one in index.sources()} == {records.WHOLE, records.GIVEN_UP}
 
 
+@pytest.mark.soak
 def test_processes_end_when_nobody_asks_any_more(folder: Path) -> None:
     import multiprocessing
 

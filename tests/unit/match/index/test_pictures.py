@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import picturereaders as readers
 import pytest
 import sqlalchemy as sa
 
+import picturereaders as readers
 from rawtrace.database import METADATA, open_database
 from rawtrace.errors import DiskFullError, PictureIndexError
 from rawtrace.match.features import Features, features
@@ -23,13 +25,8 @@ from rawtrace.match.index.tables import FEATURES, SOURCES, VIEWS
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def where(database_address: Path | str) -> Path | str:
-    return database_address.parent / "index" if isinstance(database_address, Path) else database_address
-
-
-@pytest.fixture
-def filled(where: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PictureIndex]:
+@contextlib.contextmanager
+def _filled(where: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PictureIndex]:
     monkeypatch.setenv("RAWTRACE_CONFIG_DIR", str(tmp_path / "settings"))
     (tmp_path / "data").mkdir()
     for number in range(5):
@@ -37,6 +34,27 @@ def filled(where: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with PictureIndex.open(where, create=True) as opened:
         adding.add(opened, [tmp_path / "data"], task=readers.quick)
         yield opened
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def filled(where: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PictureIndex]:
+    with _filled(where, tmp_path, monkeypatch) as opened:
+        yield opened
+
+
+@pytest.fixture
+def anywhere(
+    database_address: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[PictureIndex, Path | str]]:
+    """The same, on SQLite and on PostgreSQL, and where it is."""
+    where = database_address.parent / "index" if isinstance(database_address, Path) else database_address
+    with _filled(where, tmp_path, monkeypatch) as opened:
+        yield opened, where
 
 
 def points_of(path: Path) -> Features:
@@ -61,9 +79,7 @@ def test_a_database_that_is_none(tmp_path: Path, data: bytes) -> None:
     assert caught.value.hint
 
 
-def test_pages_of_the_database_overwritten(filled: PictureIndex, where: Path | str) -> None:
-    if not isinstance(where, Path):
-        pytest.skip("only SQLite is a file")
+def test_pages_of_the_database_overwritten(filled: PictureIndex, where: Path) -> None:
     filled.close()
     with sqlite3.connect(where / "index.sqlite") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -73,10 +89,12 @@ def test_pages_of_the_database_overwritten(filled: PictureIndex, where: Path | s
     for page in range(2, len(data) // 4096):
         data[page * 4096 : page * 4096 + 200] = b"\xa5" * 200
     path.write_bytes(data)
-    with (
-        pytest.raises(PictureIndexError, match="cannot be used|holds what cannot be|damaged"),
-        PictureIndex.open(where) as opened,
-    ):
+    with pytest.raises(PictureIndexError, match=r"cannot be used|holds what cannot be|damaged"):
+        read_everything(where)
+
+
+def read_everything(where: Path) -> None:
+    with PictureIndex.open(where) as opened:
         opened.sources()
         opened.candidates(readers.points(1))
 
@@ -84,14 +102,15 @@ def test_pages_of_the_database_overwritten(filled: PictureIndex, where: Path | s
 @pytest.mark.parametrize(
     ("name", "said"), [("schema", "schema 99"), ("rendering", "rendering 99"), ("features", "features 99")]
 )
-def test_an_index_of_another_release(filled: PictureIndex, where: Path | str, name: str, said: str) -> None:
+def test_an_index_of_another_release(filled: PictureIndex, where: Path, name: str, said: str) -> None:
     with filled.writing() as connection:
         connection.execute(sa.text(f"UPDATE index_about SET value='99' WHERE name='{name}'"))  # noqa: S608
     with pytest.raises(PictureIndexError, match=said):
         PictureIndex.open(where)
 
 
-def test_its_tables_are_not_the_servers(where: Path | str, filled: PictureIndex) -> None:
+def test_its_tables_are_not_the_servers(anywhere: tuple[PictureIndex, Path | str]) -> None:
+    _, where = anywhere
     assert not {table.name for table in METADATA.tables.values()} & {"index_view", "index_source"}
     address = where / "index.sqlite" if isinstance(where, Path) else where
     with open_database(address) as database, database.read() as connection:
@@ -99,7 +118,8 @@ def test_its_tables_are_not_the_servers(where: Path | str, filled: PictureIndex)
     assert made == {"index_about", "index_source", "index_scene", "index_plane", "index_view", "index_features"}
 
 
-def test_candidates_codes_and_digests(filled: PictureIndex, tmp_path: Path) -> None:
+def test_candidates_codes_and_digests(anywhere: tuple[PictureIndex, Path | str], tmp_path: Path) -> None:
+    filled, _ = anywhere
     path = tmp_path / "data" / "3.png"
     question = points_of(path)
     found = filled.candidates(question, limit=4)
@@ -122,7 +142,8 @@ def test_candidates_codes_and_digests(filled: PictureIndex, tmp_path: Path) -> N
         filled.view(10**9)
 
 
-def test_what_was_removed_is_not_found(filled: PictureIndex, tmp_path: Path) -> None:
+def test_what_was_removed_is_not_found(anywhere: tuple[PictureIndex, Path | str], tmp_path: Path) -> None:
+    filled, _ = anywhere
     path = tmp_path / "data" / "2.png"
     digest = hashlib.sha256(path.read_bytes()).digest()
     assert names(filled, points_of(path)) == ["2.png", "2.png"]
@@ -138,7 +159,7 @@ def test_what_was_removed_is_not_found(filled: PictureIndex, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("harm", ["deleted", "garbage", "truncated"])
-def test_segments_are_made_again(filled: PictureIndex, where: Path | str, tmp_path: Path, harm: str) -> None:
+def test_segments_are_made_again(filled: PictureIndex, where: Path, tmp_path: Path, harm: str) -> None:
     question = points_of(tmp_path / "data" / "1.png")
     folder = filled.shelf.folder
     filled.close()
@@ -164,9 +185,7 @@ def test_without_a_folder_to_write_segments_are_made_for_one_question(
     assert filled.shelf.segments == ()
 
 
-def test_new_views_are_found_before_they_have_a_segment(
-    filled: PictureIndex, where: Path | str, tmp_path: Path
-) -> None:
+def test_new_views_are_found_before_they_have_a_segment(filled: PictureIndex, where: Path, tmp_path: Path) -> None:
     path = tmp_path / "data" / "late.png"
     path.write_bytes(PNG + b"late")
     assert names(filled, points_of(path)) == []
@@ -191,7 +210,7 @@ def test_check_names_what_is_damaged(filled: PictureIndex, harm: Any, said: str,
     with filled.writing() as connection:
         connection.execute(harm)
     found = check(filled)
-    assert any(__import__("re").search(said, one) for one in found.problems)
+    assert any(re.search(said, one) for one in found.problems)
     assert "4.png" in names(filled, points_of(tmp_path / "data" / "4.png"))  # the rest goes on
 
 
@@ -205,8 +224,6 @@ def test_check_notices_segments_that_say_something_else(filled: PictureIndex) ->
 
 
 def test_text_where_bytes_belong(filled: PictureIndex) -> None:
-    if filled.database.dialect != "sqlite":
-        pytest.skip("PostgreSQL keeps to its types")
     with filled.writing() as connection:
         connection.execute(sa.text("UPDATE index_features SET features='text' WHERE view=3"))
         connection.execute(sa.text("UPDATE index_view SET width='wide' WHERE number=5"))
@@ -257,8 +274,9 @@ def test_real_pictures_cropped_turned_mirrored_inverted(index: PictureIndex, wri
 
 
 def test_parts_of_an_index_together_find_what_the_whole_finds(
-    filled: PictureIndex, where: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    anywhere: tuple[PictureIndex, Path | str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    filled, where = anywhere
     monkeypatch.setattr(pictures, "BLOCK", 3)
     question = points_of(tmp_path / "data" / "3.png")
     together = []

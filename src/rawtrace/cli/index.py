@@ -1,0 +1,349 @@
+"""``rawtrace index``: pictures that can be found again, whatever became of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rawtrace.cli import output
+from rawtrace.cli.groups import Group
+from rawtrace.cli.parameters import PATH
+from rawtrace.config import config_folder
+from rawtrace.errors import MissingExtraError, UsageError
+
+if TYPE_CHECKING:
+    from rawtrace.match.index import PictureIndex
+    from rawtrace.match.model import Match, Where
+
+_SCHEMA = "urn:rawtrace:schema:index-{}:1"
+EXIT_PROBLEMS = 1
+EXIT_NOTHING = 21
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+_index_option = click.option(
+    "--index",
+    "location",
+    metavar="DIR|URL",
+    envvar="RAWTRACE_INDEX",
+    help="A folder, or postgresql://…; by default RAWTRACE_INDEX, else one beside the settings.",
+)
+
+
+@click.group(cls=Group)
+def index() -> None:
+    """Remember images, and find the one that a figure shows.
+
+    \b
+    Examples:
+      rawtrace index add deposit/ --index deposit.index
+      rawtrace index find figure-2b.png --index deposit.index
+      rawtrace index status --index deposit.index
+
+    An index keeps codes and points of every image, not the images themselves.
+    It can be deleted at any time and made again.
+    """
+
+
+@index.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@_index_option
+@click.option("--jobs", type=click.IntRange(1, 256), help="Files that are read at a time; by default one a core.")
+@click.option("--thorough", is_flag=True, help="Compare the bytes of files that look unchanged.")
+@_json_option
+def add(paths: tuple[Path, ...], *, location: str | None, jobs: int | None, thorough: bool, as_json: bool) -> int:
+    """Add images, and all images below folders.
+
+    \b
+    Examples:
+      rawtrace index add deposit/
+      rawtrace index add deposit/ more/plate.czi --index deposit.index
+      rawtrace index add deposit/ --thorough --jobs 4
+      rawtrace index add /data --index postgresql://index@db.example.org/pictures
+
+    It may be interrupted at any moment and run again: what is known is passed
+    over by path, size and time, a changed file takes the place of what it was,
+    and a moved one is recognised. Links inside folders are not followed.
+    Files that cannot be read are listed at the end; the exit code is 1 only if
+    no file at all is in the index afterwards.
+    """
+    with _opened(location, create=True) as opened:
+        done = opened.add(paths, workers=jobs or os.cpu_count() or 1, thorough=thorough, progress=output.progress())
+        counts = opened.counts()
+    parts = {name: getattr(done, name) for name in ("added", "replaced", "moved", "copied", "unchanged")}
+    value = {
+        "schema": _SCHEMA.format("add"),
+        **parts,
+        "problems": [{"path": path, "problem": problem} for path, problem in done.problems],
+        "counts": counts,
+    }
+    said = ", ".join(f"{count} {name}" for name, count in parts.items() if count) or "nothing added"
+    lines = [f"{said}; {_plural(counts['views'], 'view')} of {_plural(counts['sources'], 'file')} in the index"]
+    if done.problems:
+        lines.append(f"not read: {len(done.problems)}")
+        lines += [f"  {_shown(path)}: {problem}" for path, problem in done.problems]
+    output.emit(value, as_json=as_json, text=_visible(lines))
+    return EXIT_PROBLEMS if done.problems and not done.known else 0
+
+
+@index.command()
+@click.argument("image", metavar="IMAGE", type=PATH)
+@_index_option
+@click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True, help="At most so many.")
+@click.option("--scheduler", metavar="ADDRESS", help="Ask a Dask cluster; the index is then in PostgreSQL.")
+@_json_option
+def find(image: Path, *, location: str | None, limit: int, scheduler: str | None, as_json: bool) -> int:
+    """Find the indexed image that IMAGE shows, wholly or in part.
+
+    \b
+    Examples:
+      rawtrace index find figure-2b.png --index deposit.index
+      rawtrace index find panel.jpg --limit 1 --json
+      rawtrace index find panel.jpg --index postgresql://index@db.example.org/pictures \\
+          --scheduler tcp://scheduler.example.org:8786
+
+    Of IMAGE the first plane is looked for, in its colours. It may have been
+    cropped, turned, mirrored, reduced, recoloured, inverted, annotated or
+    packed as JPEG. Exit code 21: looked, and found nothing.
+    """
+    from rawtrace.match.find import find as find_picture
+
+    picture = _picture(image)
+    with contextlib.ExitStack() as stack:
+        gallery: Any
+        if scheduler:
+            from rawtrace.match.index.shards import ShardedIndex
+
+            gallery = stack.enter_context(ShardedIndex(_place(location), scheduler=scheduler))
+        else:
+            gallery = stack.enter_context(_opened(location))
+        with output.waiting(f"looking for {image.name}"):
+            found = find_picture(picture, gallery, limit=limit)
+    value = {"schema": _SCHEMA.format("find"), "image": str(image), "matches": [_match_value(one) for one in found]}
+    lines = [line for one in found for line in _match_lines(one)]
+    output.emit(value, as_json=as_json, text=_visible(lines or [f"{image}: nothing like it is in the index"]))
+    return 0 if found else EXIT_NOTHING
+
+
+@index.command(name="list")
+@_index_option
+@click.option("--problems", is_flag=True, help="Only files that could not be read.")
+@_json_option
+def list_(*, location: str | None, problems: bool, as_json: bool) -> None:
+    """List the files of an index.
+
+    \b
+    Examples:
+      rawtrace index list --index deposit.index
+      rawtrace index list --problems
+    """
+    with _opened(location) as opened:
+        found = [one for one in opened.sources() if not problems or one.problem]
+    value = {
+        "schema": _SCHEMA.format("list"),
+        "sources": [
+            {
+                "path": one.path, "size": one.size, "state": one.state, "problem": one.problem, "format": one.format,
+                "instance": one.digest.hex(), "notes": list(one.notes),
+            }
+            for one in found
+        ],
+    }  # fmt: skip
+    lines = [
+        f"{_shown(one.path)}  {one.format or one.state}{f': {one.problem}' if one.problem else ''}" for one in found
+    ]
+    output.emit(value, as_json=as_json, text=_visible(lines or ["no files"]))
+
+
+@index.command()
+@_index_option
+@_json_option
+def status(*, location: str | None, as_json: bool) -> None:
+    """Say how much is in an index.
+
+    \b
+    Examples:
+      rawtrace index status --index deposit.index
+      rawtrace index status --json
+    """
+    with _opened(location) as opened:
+        opened.shelf.load()
+        counts = opened.counts()
+        segments, taken = len(opened.shelf.segments), opened.shelf.bytes
+        behind = counts["views"] and next(iter(opened.shelf.gaps(counts["views"])), None) is not None
+    value = {
+        "schema": _SCHEMA.format("status"),
+        "location": _place(location),
+        "counts": counts,
+        "segments": segments,
+        "segment_bytes": taken,
+    }
+    states = ", ".join(f"{counts[name]} {name}" for name in ("indexed", "unreadable", "given up") if counts.get(name))
+    lines = [
+        _place(location),
+        f"  files: {counts['sources']}{f' ({states})' if states else ''}",
+        f"  scenes: {counts['scenes']}, planes: {counts['planes']}, views: {counts['views']}",
+        f"  segments: {segments}, {taken / 1e6:.1f} MB{', some are made at the next question' if behind else ''}",
+    ]
+    output.emit(value, as_json=as_json, text=_visible(lines))
+
+
+@index.command()
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=PATH)
+@_index_option
+@_json_option
+def remove(paths: tuple[Path, ...], *, location: str | None, as_json: bool) -> int:
+    """Remove files from an index, and all files below folders; the files themselves stay.
+
+    \b
+    Examples:
+      rawtrace index remove deposit/retracted --index deposit.index
+      rawtrace index remove plate.czi
+    """
+    with _opened(location) as opened:
+        gone = sum(opened.remove(path) for path in paths)
+    value = {"schema": _SCHEMA.format("remove"), "removed": gone}
+    output.emit(value, as_json=as_json, text=f"{_plural(gone, 'file')} removed")
+    return 0 if gone else EXIT_NOTHING
+
+
+@index.command()
+@_index_option
+@_json_option
+def check(*, location: str | None, as_json: bool) -> int:
+    """Read everything in an index and say what is damaged.
+
+    \b
+    Examples:
+      rawtrace index check --index deposit.index
+      rawtrace index check --json
+
+    Damaged segments are made again by themselves. What is damaged in the
+    database is named: remove that file and add it again. Exit code 20: there is
+    something to look at.
+    """
+    from rawtrace.match.index.checking import check as check_index
+
+    with _opened(location) as opened:
+        found = check_index(opened, progress=output.progress())
+    value = {
+        "schema": _SCHEMA.format("check"),
+        "views": found.views,
+        "problems": list(found.problems),
+        "segments": list(found.derived),
+    }
+    lines = [f"{_plural(found.views, 'view')} read: {'sound' if not found.problems else 'damaged'}"]
+    lines += [f"  {one}" for one in found.problems]
+    lines += [f"  made again at the next question: {one}" for one in found.derived]
+    output.emit(value, as_json=as_json, text=_visible(lines))
+    return 20 if found.problems or found.derived else 0
+
+
+@contextlib.contextmanager
+def _opened(location: str | None, *, create: bool = False) -> Iterator[PictureIndex]:
+    try:
+        from rawtrace.match.index import PictureIndex
+    except ImportError as error:
+        msg = "an index needs a database library, which is not installed"
+        raise MissingExtraError(msg, hint="pip install 'rawtrace[match]'") from error
+    with PictureIndex.open(_place(location), create=create) as opened:
+        yield opened
+
+
+def _place(location: str | None) -> str:
+    if location == "":
+        msg = "the place of the index is empty"
+        raise UsageError(msg)
+    return location or str(config_folder() / "index")
+
+
+def _picture(path: Path) -> Any:
+    from rawtrace.image.reader import PlaneIndex, open_image
+
+    with open_image(path) as image:
+        return image.plane(image.scenes[0], PlaneIndex())
+
+
+def _match_value(match: Match) -> dict[str, Any]:
+    placement = match.placement
+    where = match.where
+    return {
+        "source": where.source, "scene": where.scene, "channel": where.channel, "z": where.z, "t": where.t,
+        "projection": where.projection, "evidence": str(match.evidence), "relation": str(match.relation),
+        "inliers": match.inliers, "correlation": round(match.correlation, 4), "inverted": match.inverted,
+        "panel": None if match.panel is None else [round(edge, 2) for edge in match.panel],
+        "placement": None if placement is None else {
+            "matrix": [list(row) for row in placement.matrix],
+            "original_size": list(placement.original_size), "published_size": list(placement.published_size),
+            "mirrored": placement.mirrored, "scale": round(placement.scale, 6),
+            "rotation_deg": round(placement.rotation_deg, 4),
+            "crop_box": [round(edge, 2) for edge in placement.crop_box],
+        },
+    }  # fmt: skip
+
+
+def _match_lines(match: Match) -> list[str]:
+    lines = [_shown(match.where.source), f"  {_where_words(match.where)}"]
+    strength = f", {match.inliers} points agree" if match.inliers else ""
+    lines.append(f"  {match.relation}, by {match.evidence}{strength}")
+    lines.append(f"  {transform_words(match)}")
+    return lines
+
+
+def _where_words(where: Where) -> str:
+    said = [f"scene {where.scene}"]
+    said += [
+        f"{name}={value}" for name, value in (("z", where.z), ("c", where.channel), ("t", where.t)) if value is not None
+    ]
+    if where.projection:
+        said.append(f"{where.projection} projection along z")
+    return ", ".join(said)
+
+
+def transform_words(match: Match) -> str:
+    """Say what became of an original on its way into a picture."""
+    placement = match.placement
+    if placement is None:
+        return "the whole picture, pixel by pixel" if str(match.evidence) == "pixels" else "the whole picture"
+    left, top, right, bottom = placement.crop_box
+    width, height = placement.original_size
+    said = []
+    margin = 0.01 * max(width, height) + 1
+    if left > margin or top > margin or right < width - margin or bottom < height - margin:
+        edges = (
+            ", ".join(f"{max(0.0, edge):.0f}" for edge in (left, top))
+            + " to "
+            + f"{min(right, width):.0f}, {min(bottom, height):.0f}"
+        )
+        said.append(f"cropped to {edges}")
+    if placement.mirrored:
+        said.append("mirrored")
+    if abs(placement.rotation_deg) >= 0.5:
+        said.append(f"turned by {placement.rotation_deg:.0f}°")
+    if abs(placement.scale - 1) >= 0.01:
+        said.append(f"scaled to {placement.scale:.2f}")
+    if match.inverted:
+        said.append("inverted")
+    return ", ".join(said) or "the whole picture, in its place"
+
+
+def _shown(path: str) -> str:
+    """Return a path as seen from the current folder, where it is below that."""
+    here = Path.cwd()
+    given = Path(path)
+    return str(given.relative_to(here)) if given.is_relative_to(here) else path
+
+
+def _visible(lines: Sequence[str]) -> str:
+    from rawtrace.render.clean import visible
+
+    clean: Callable[[str], str] = visible
+    return "\n".join(clean(line) for line in lines)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -104,7 +104,7 @@ def test_seeds_are_read(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SEEDS)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_changed_files(name: str, data: st.DataObject, tmp_path: Path) -> None:
     path = tmp_path / f"changed.{name}"
@@ -120,7 +120,7 @@ ODD = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_changed_zarr_metadata(data: st.DataObject, tmp_path: Path) -> None:
     root = tmp_path / "a.zarr"
@@ -143,3 +143,17 @@ def test_changed_zarr_metadata(data: st.DataObject, tmp_path: Path) -> None:
     (root / "0" / "zarr.json").write_text(json.dumps(documents[1]))
     (root / "0" / "c" / "0" / "0").write_bytes(data.draw(st.binary(max_size=6)))
     read(root)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_changed_czi(data: st.DataObject, tmp_path: Path) -> None:
+    czi = pytest.importorskip("pylibCZIrw.czi")
+    path = tmp_path / "seed.czi"
+    if not path.exists():
+        with czi.create_czi(str(path)) as writer:
+            for z in range(3):
+                writer.write(PIXELS[z][..., None], plane={"T": 0, "C": 0, "Z": z})
+    changed_path = tmp_path / "changed.czi"
+    changed_path.write_bytes(data.draw(changed(path.read_bytes())))
+    read(changed_path)

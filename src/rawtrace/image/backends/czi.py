@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,11 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from rawtrace.errors import MissingExtraError, PixelsError
+from rawtrace.errors import LimitError, MissingExtraError, PixelsError
 from rawtrace.image.backends.axes import leading
 from rawtrace.image.backends.files import check_promise
 from rawtrace.image.collect import MAX_METADATA_BYTES, to_number
-from rawtrace.image.reader import MAX_SCENES, PlaneIndex, Scene
+from rawtrace.image.reader import MAX_PLANES, MAX_SCENES, PlaneIndex, Scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,6 +25,7 @@ _TYPES = {
 }  # fmt: skip
 #: Rows are put together from whole tiles, so that thin bands would read each tile many times.
 _BAND_BYTES = 32 << 20
+_MAX_CHANNELS = 4_096
 
 
 class CziBackend:
@@ -57,6 +59,13 @@ class CziBackend:
         # The usual letters first, so that another one finds its place among what they leave.
         self._head = sorted(head, key=lambda pair: "TCZ".find(pair[0]))
         self._axes = leading("".join(axis for axis, _ in self._head), [size for _, size in self._head])
+        planes = math.prod(size for _, size in self._head)
+        if not 0 < planes <= MAX_PLANES:
+            msg = f"the CZI file promises {planes} planes"
+            raise LimitError(msg, hint=f"at most {MAX_PLANES} are read")
+        if self._axes.sizes["C"] > _MAX_CHANNELS:
+            msg = f"the CZI file promises {self._axes.sizes['C']} channels"
+            raise LimitError(msg, hint=f"at most {_MAX_CHANNELS} are read")
         kinds = self._file.pixel_types
         self._kind = str(kinds.get(0, "Invalid"))
         if self._kind not in _TYPES:

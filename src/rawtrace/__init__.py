@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rawtrace.errors import Error
     from rawtrace.image.metadata import harvest
+    from rawtrace.match.comparison.compare import Comparison
+    from rawtrace.match.comparison.files import compare_files as compare
     from rawtrace.report import Finding, Report, Verdict
     from rawtrace.sealing.seal import Seal, seal
     from rawtrace.trust.signer import Identity as Signer
@@ -23,12 +25,14 @@ if TYPE_CHECKING:
     from rawtrace.verification.verify import verify
 
 __all__ = [
+    "Comparison",
     "Error",
     "Finding",
     "Report",
     "Seal",
     "Signer",
     "Verdict",
+    "compare",
     "harvest",
     "load_signer",
     "load_trust",
@@ -37,12 +41,14 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Comparison": ("rawtrace.match.comparison.compare", "Comparison"),
     "Error": ("rawtrace.errors", "Error"),
     "Finding": ("rawtrace.report", "Finding"),
     "Report": ("rawtrace.report", "Report"),
     "Seal": ("rawtrace.sealing.seal", "Seal"),
     "Signer": ("rawtrace.trust.signer", "Identity"),
     "Verdict": ("rawtrace.report", "Verdict"),
+    "compare": ("rawtrace.match.comparison.files", "compare_files"),
     "harvest": ("rawtrace.image.metadata", "harvest"),
     "load_signer": ("rawtrace.trust.signer", "load_identity"),
     "load_trust": ("rawtrace.trust.truststore", "load_trust"),

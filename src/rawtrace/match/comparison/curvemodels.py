@@ -83,8 +83,8 @@ class Model:
         y = self.shape(self.parameters, u)
         dark, bright = np.flatnonzero(y <= self.limits[0] + 0.02), np.flatnonzero(y >= self.limits[1] - 0.02)
         rises = y[-1] >= y[0]
-        black = u[dark[-1 if rises else 0]] if dark.size else u[int(y.argmin())]
-        white = u[bright[0 if rises else -1]] if bright.size else u[int(y.argmax())]
+        black = u[dark[-1 if rises else 0]] if dark.size else float(not rises)
+        white = u[bright[0 if rises else -1]] if bright.size else float(rises)
         return float(self.origin + black * self.span), float(self.origin + white * self.span)
 
 
@@ -126,7 +126,7 @@ def fit_linear(
     u = equations.u
 
     def line(parameters: NDArray[Any], u: NDArray[Any]) -> NDArray[Any]:
-        return np.clip(parameters[0] + parameters[1] * u, *limits)
+        return np.asarray(np.clip(parameters[0] + parameters[1] * u, *limits))
 
     rise = float(y[-1] - y[0])
     inner = (y > limits[0] + 2) & (y < limits[1] - 2)
@@ -171,7 +171,7 @@ def fit_gamma(
         exponent = math.exp(_bounded(logarithm))
         raised = np.maximum((u - zero) / (1 - zero), 0) ** exponent
         first = max(-zero / (1 - zero), 0.0) ** exponent
-        return np.clip(level + rise * (raised - first) / max(1 - first, 1e-6), low, high)
+        return np.asarray(np.clip(level + rise * (raised - first) / max(1 - first, 1e-6), low, high))
 
     shapes: list[tuple[Shape, tuple[float, float]]] = [(fall, (0.0, 1.0)), (turned, (0.0, 1.0))]
     if not inverted:
@@ -187,7 +187,34 @@ def fit_gamma(
                 found = math.exp(_bounded(parameters[2]))
                 best = cost, Model(parameters, shape, origin, span, _apart(cost, equations), limits, found)
     assert best is not None  # noqa: S101  there is a start at least
-    return best[1]
+    natural = _natural_gamma(equations, best[1], inverted=inverted)
+    return natural if natural is not None and natural.apart < max(best[1].apart + 0.12, 0.35) else best[1]
+
+
+def _natural_gamma(equations: Equations, free: Model, *, inverted: bool) -> Model | None:
+    """Fit a power over the whole range of the original's type, from 0 to 255, 4 095 and so on, if its values fit."""
+    import numpy as np
+
+    least, greatest = free.origin, free.origin + free.span
+    full = next((float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if greatest <= 1.01 * (2**bits - 1)), None)
+    if full is None or least < -0.02 * full or free.limits != (LOW, HIGH):
+        return None
+    best: Model | None = None
+    for after in (True, False) if inverted else (True,):
+
+        def power(parameters: NDArray[Any], u: NDArray[Any], after: bool = after) -> NDArray[Any]:
+            value = np.clip((free.origin + u * free.span) / full, 0, 1)
+            if not inverted:
+                return np.asarray(HIGH * value ** math.exp(_bounded(parameters[2])))
+            exponent = math.exp(_bounded(parameters[2]))
+            return np.asarray(HIGH * (1 - value**exponent if after else (1 - value) ** exponent))
+
+        # Black and white do not move: they are kept so that all powers have their exponent in one place.
+        parameters, cost = _fit(power, np.array([0.0, 1.0, math.log(free.exponent)]), equations)
+        exponent = math.exp(_bounded(parameters[2]))
+        model = Model(parameters, power, free.origin, free.span, _apart(cost, equations), free.limits, exponent)
+        best = model if best is None or model.apart < best.apart else best
+    return best
 
 
 def gamma_interval(model: Model, parts: tuple[Equations, ...]) -> tuple[float, tuple[float, float]]:
@@ -210,9 +237,7 @@ def _bounded(logarithm: float) -> float:
     return min(max(float(logarithm), math.log(_EXPONENTS[0])), math.log(_EXPONENTS[1]))
 
 
-def _fit(
-    shape: Shape, begin: NDArray[Any], equations: Equations, *, steps: int = _STEPS
-) -> tuple[NDArray[Any], float]:
+def _fit(shape: Shape, begin: NDArray[Any], equations: Equations, *, steps: int = _STEPS) -> tuple[NDArray[Any], float]:
     """Levenberg-Marquardt; returns parameters and mean square."""
     import numpy as np
 

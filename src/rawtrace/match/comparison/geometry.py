@@ -153,9 +153,12 @@ def prepare(
     box = apply(invert(matrix), corners(shape) + outward)
     margin = 4 + 4 * sigma + 3 / min(scale, 1)
     height, width = original.shape[:2]
-    left, top = (int(np.clip(np.floor(value - margin), 0, end - 1)) for value, end in zip(box.min(0), (width, height)))
+    left, top = (
+        int(np.clip(np.floor(value - margin), 0, end - 1))
+        for value, end in zip(box.min(0), (width, height), strict=True)
+    )
     right, bottom = (int(np.clip(np.ceil(value + margin) + 1, low + 1, end))
-                     for value, low, end in zip(box.max(0), (left, top), (width, height)))  # fmt: skip
+                     for value, low, end in zip(box.max(0), (left, top), (width, height), strict=True))  # fmt: skip
     part = original[top:bottom, left:right]
     offset = np.array([[1, 0, -left], [0, 1, -top]], float)
     # A low pass of many pixels is had by averaging first; what averaging by k does is a blur of sqrt((k² - 1) / 12).
@@ -178,9 +181,12 @@ def sample(prepared: Prepared, matrix: NDArray[Any], shape: tuple[int, ...]) -> 
     inverse = compose(prepared.offset, invert(matrix))
     if _whole(inverse):
         # Pixels are only copied, so that nothing is lost to rounding.
-        return cv2.warpAffine(prepared.picture, np.rint(inverse), (shape[1], shape[0]),
-                              flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    return cv2.remap(prepared.picture, *_grid(inverse, shape), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        size = (shape[1], shape[0])
+        copied = cv2.warpAffine(prepared.picture, np.rint(inverse), size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(copied)
+    x, y = _grid(inverse, shape)
+    return np.asarray(cv2.remap(prepared.picture, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
 
 
 def covered(matrix: NDArray[Any], original: tuple[int, ...], shape: tuple[int, ...]) -> NDArray[Any]:

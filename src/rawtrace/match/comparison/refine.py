@@ -196,7 +196,7 @@ class _Level:
         theirs = _flat([(tile.target, mask) for tile, (_, mask) in zip(self._tiles, parts, strict=True)])
         if ours.size < 200:
             return 0.0, 0.0
-        tone = _Tone(ours, theirs)
+        tone = _robust_tone(ours, theirs)
         step = max(1, ours.size // 50_000)
         whole = _correlation(_ranks(tone(ours[::step])), _ranks(theirs[::step]))
         best = 0.0
@@ -227,7 +227,7 @@ class _Level:
         aim = _flat([(tile.target, mask) for tile, (_, mask) in zip(self._tiles, parts, strict=True)])
         if flat.size < 200:
             return None
-        tone = _Tone(flat, aim)
+        tone = _robust_tone(flat, aim)
         centre_x, centre_y, unit = _frame(self._shape)
         columns, matched_parts, steep = [], [], []
         for tile, (part, mask) in zip(self._tiles, parts, strict=True):
@@ -286,29 +286,29 @@ class _Tile:
     def _local(self, matrix: NDArray[Any]) -> NDArray[Any]:
         import numpy as np
 
-        return matrix - np.array([[0, 0, self.left], [0, 0, self.top]], float)
+        return np.asarray(matrix - np.array([[0, 0, self.left], [0, 0, self.top]], float))
 
 
 class _Tone:
     """The mean published value for each value of the original: any function, monotone or not."""
 
-    def __init__(self, warped: NDArray[Any], target: NDArray[Any]) -> None:
+    def __init__(self, warped: NDArray[Any], target: NDArray[Any], trust: NDArray[Any] | None = None) -> None:
         import numpy as np
 
         self._low = float(warped.min())
         self._factor = (_LEVELS - 1) / max(float(warped.max()) - self._low, 1e-12)
         place = self._place(warped)
-        count, sums = (np.bincount(place, values, minlength=_LEVELS) for values in (None, target))
+        count = np.bincount(place, trust, minlength=_LEVELS).astype(float)
+        sums = np.bincount(place, target if trust is None else target * trust, minlength=_LEVELS)
         # Neighbouring levels are put together into bins of at most so many pixels and at most such a width.
-        below = np.cumsum(count) - count
+        below = (np.cumsum(count) - count).astype(int)
         groups = below // max(16, warped.size // _BINS) + np.arange(_LEVELS) // (_LEVELS // _BINS)
-        nodes = np.arange(_LEVELS) + 0.5
-        count, sums, nodes = (np.bincount(groups, values) for values in (count, sums, nodes * count))
+        bins = [np.bincount(groups, values) for values in (count, sums, (np.arange(_LEVELS) + 0.5) * count)]
         # Bins of few pixels would follow the noise.
-        groups = (np.cumsum(count) // 12).astype(int)
-        count, sums, nodes = (np.bincount(groups, values) for values in (count, sums, nodes))
-        full = count > 0
-        table = np.interp(np.arange(_LEVELS) + 0.5, nodes[full] / count[full], sums[full] / count[full])
+        groups = (np.cumsum(bins[0]) // 12).astype(int)
+        held, total, nodes = (np.bincount(groups, values) for values in bins)
+        full = held > 1e-3
+        table = np.interp(np.arange(_LEVELS) + 0.5, nodes[full] / held[full], total[full] / held[full])
         self._table = table.astype(np.float32)
 
     def _place(self, warped: NDArray[Any]) -> NDArray[Any]:
@@ -318,7 +318,24 @@ class _Tone:
         return np.clip(place, 0, _LEVELS - 1, out=place)
 
     def __call__(self, warped: NDArray[Any]) -> NDArray[Any]:
-        return self._table[self._place(warped)]
+        matched: NDArray[Any] = self._table[self._place(warped)]
+        return matched
+
+
+def _robust_tone(warped: NDArray[Any], target: NDArray[Any]) -> _Tone:
+    """Measure a tone twice, the second time without what was written over or edited."""
+    import numpy as np
+
+    step = max(1, warped.size // 60_000)
+    few, aim = warped[::step], target[::step]
+    rest = np.abs(aim - _Tone(few, aim)(few))
+    limit = 4 * max(1.4826 * float(np.median(rest)), _FLOOR)
+    soft = 1 / (1 + (rest / (limit + 0.02 * float(np.ptp(aim)))) ** 4)
+    if step == 1:
+        return _Tone(warped, target, soft)
+    first = _Tone(few, aim, soft)
+    rest = np.abs(target - first(warped))
+    return _Tone(warped, target, 1 / (1 + (rest / (limit + 0.02 * float(np.ptp(aim)))) ** 4))
 
 
 def _simpler(
@@ -340,10 +357,10 @@ def _simpler(
     held = back[:, :2] @ centre + back[:, 2]
     scale = scale_of(matrix)
     linear = _nearest_rotation(matrix[:, :2])
-    for candidate in (*( [np.rint(linear) * scale] if np.abs(linear - np.rint(linear)).max() < 0.02 else []),
-                      linear * scale):  # fmt: skip
-        found.append((np.hstack([candidate, (centre - candidate @ held)[:, None]]), False))
-    return found
+    turns = [linear * scale]
+    if np.abs(linear - np.rint(linear)).max() < 0.02:
+        turns.insert(0, np.rint(linear) * scale)
+    return [*found, *((np.hstack([turn, (centre - turn @ held)[:, None]]), False) for turn in turns)]
 
 
 def _whole_pixel(matrix: NDArray[Any]) -> NDArray[Any]:
@@ -423,7 +440,7 @@ def _gradient(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _areas(published: NDArray[Any]) -> list[tuple[slice, slice]]:
-    """Choose where to look: everywhere, or in the most structured tile of each neighbourhood and the strongest beside."""
+    """Choose where to look: everywhere, or at the most structured tile of each neighbourhood and the strongest."""
     import cv2
     import numpy as np
 
@@ -462,7 +479,7 @@ def _inner(mask: NDArray[Any] | None, shape: tuple[int, ...], margin: int) -> ND
 
     full = np.ones(shape, np.uint8) if mask is None else mask.astype(np.uint8)
     full = cv2.copyMakeBorder(full, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    return cv2.erode(full, np.ones((2 * margin + 1,) * 2, np.uint8))[1:-1, 1:-1].astype(bool)
+    return np.asarray(cv2.erode(full, np.ones((2 * margin + 1,) * 2, np.uint8))[1:-1, 1:-1].astype(bool))
 
 
 def _band(picture: NDArray[Any], narrow: float, wide: float) -> NDArray[Any]:
@@ -492,6 +509,7 @@ def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 def _reduced(picture: NDArray[Any], factor: float) -> NDArray[Any]:
     import cv2
+    import numpy as np
 
     size = (max(8, round(picture.shape[1] * factor)), max(8, round(picture.shape[0] * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

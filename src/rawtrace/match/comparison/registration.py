@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.errors import MissingExtraError
 from rawtrace.match.comparison import starts
 from rawtrace.match.comparison.geometry import covered, placement_of, prepare, sample
 from rawtrace.match.comparison.refine import Fit, glance, refine
+from rawtrace.match.features import computer_vision
 from rawtrace.match.model import Placement
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Pictures of a smaller edge, px, carry too little to be laid over each other.
 MIN_EDGE = 12
+#: An original that explains less of a published picture than this share is not its original.
+LEAST_COVERED = 0.2
 #: Longest edge that can be sampled, px.
 MAX_EDGE = 32_000
 #: Detail correlations of a reduced picture from which a guess is tried before others, or at all.
@@ -83,11 +85,7 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
     MissingExtraError
         The extra ``match`` is not installed.
     """
-    try:
-        import cv2  # noqa: F401
-    except ImportError as error:
-        msg = "comparing pictures needs OpenCV, which is not installed"
-        raise MissingExtraError(msg, hint='run: pip install "rawtrace[match]"') from error
+    computer_vision()
     import numpy as np
 
     ours, theirs = luminance(original), luminance(published)
@@ -99,27 +97,29 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
     ours = (ours - ours.min()) * np.float32(255 / max(float(np.ptp(ours)), 1e-30))
     levels = 255.0 if np.asarray(published).dtype == np.uint8 else float(np.ptp(theirs))
     theirs = theirs * np.float32(255 / levels)
-    best: tuple[Fit, int] | None = None
+    best: tuple[Fit, starts.Start] | None = None
     for start in _starts(ours, theirs, guess):
         fit = refine(ours, theirs, start.matrix)
         if fit is None or not starts.plausible(fit.matrix):
             continue
         if best is None or fit.detail > best[0].detail:
-            best = (fit, start.inliers)
-        if convincing(fit, start.inliers, certain=True):
+            best = (fit, start)
+        if convincing(fit, start, certain=True):
             break
     if best is None or not convincing(*best):
         return None
-    fit, inliers = best
+    fit, start = best
+    mask = covered(fit.matrix, ours.shape, theirs.shape)
+    if mask.mean() < LEAST_COVERED:
+        return None
     source = finite(original)
     prepared = prepare(source, fit.matrix, theirs.shape, blur=fit.blur)
     warped = sample(prepared, fit.matrix, theirs.shape)
-    mask = covered(fit.matrix, ours.shape, theirs.shape)
     return Registration(
         placement=placement_of(fit.matrix, ours.shape, theirs.shape),
         exact=fit.exact,
         inverted=_inverted(luminance(warped), theirs, mask),
-        inliers=inliers,
+        inliers=start.inliers,
         correlation=fit.correlation,
         detail=fit.detail,
         uncertainty_px=fit.uncertainty,
@@ -129,13 +129,16 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
     )
 
 
-def convincing(fit: Fit, inliers: int, *, certain: bool = False) -> bool:
+def convincing(fit: Fit, start: starts.Start, *, certain: bool = False) -> bool:
     """Whether a fit says that the pictures are the same; ``certain`` ends the search for better ones."""
     if certain:
-        return fit.detail > 0.6 or (fit.detail > 0.35 and inliers >= 20)
-    if inliers >= 12:
-        return fit.detail > 0.25 and fit.correlation > 0.2
-    return fit.detail > 0.5 and fit.correlation > 0.2
+        return fit.detail > 0.7 or (fit.detail > 0.35 and start.inliers >= 20)
+    if fit.correlation < 0.2:
+        return False
+    if start.inliers >= 12:
+        return fit.detail > 0.25
+    # Where everything was tried, something is always alike.
+    return fit.detail > (0.38 if start.likely else 0.6) and starts.plausible(fit.matrix, stretch=1.05)
 
 
 def finite(picture: NDArray[Any]) -> NDArray[Any]:
@@ -171,7 +174,7 @@ def _starts(ours: NDArray[Any], theirs: NDArray[Any], guess: Placement | None) -
     import numpy as np
 
     if guess is not None:
-        yield starts.Start(np.array(guess.matrix, float), starts.MIN_INLIERS)
+        yield starts.Start(np.array(guess.matrix, float), likely=True)
     frames = [(glance(ours, theirs, start.matrix), start) for start in starts.from_frame(ours.shape, theirs.shape)]
     frames.sort(key=lambda entry: -entry[0])
     if frames and frames[0][0] > _LIKELY:

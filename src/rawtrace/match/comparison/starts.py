@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison.geometry import apply, compose, corners, invert, right_angles, scale_of, scaling
+from rawtrace.match.features import computer_vision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,10 +37,13 @@ class Start:
         Original to published picture.
     inliers : int
         Points that agree, 0 where none were asked.
+    likely : bool
+        Whether it is one of a few that need no search: the whole frame, or what a search found before.
     """
 
     matrix: NDArray[Any]
     inliers: int = 0
+    likely: bool = False
 
 
 def stretched(grey: NDArray[Any]) -> NDArray[Any]:
@@ -52,7 +56,7 @@ def stretched(grey: NDArray[Any]) -> NDArray[Any]:
         low, high = float(grey.min()), float(grey.max())
     if not high > low:
         return np.zeros(grey.shape, np.uint8)
-    return np.clip((grey - low) * (255 / (high - low)) + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((grey - low) * (255 / (high - low)) + 0.5, 0, 255).astype(np.uint8))
 
 
 def from_features(original: NDArray[Any], published: NDArray[Any]) -> Iterator[Start]:
@@ -83,7 +87,7 @@ def from_frame(original: tuple[int, ...], published: tuple[int, ...]) -> Iterato
         width, height = apply(turn, corners(original)).max(0) + 1
         factor_x, factor_y = published[1] / width, published[0] / height
         if abs(factor_x / factor_y - 1) < 0.02:
-            yield Start(compose(scaling(factor_x, factor_y), turn))
+            yield Start(compose(scaling(factor_x, factor_y), turn), likely=True)
 
 
 def from_whole(original: NDArray[Any], published: NDArray[Any], *, count: int = 4) -> tuple[Start, ...]:
@@ -110,11 +114,12 @@ def from_whole(original: NDArray[Any], published: NDArray[Any], *, count: int = 
                 continue
             field = cv2.copyMakeBorder(small, pad[0], pad[0], pad[1], pad[1], cv2.BORDER_REFLECT)
             scores = np.abs(np.nan_to_num(cv2.matchTemplate(field, turned, cv2.TM_CCOEFF_NORMED)))
+            scores[_flat(field, turned.shape)] = 0
             _, best, _, (x, y) = cv2.minMaxLoc(scores)
             # Original -> small -> the template's place in it -> back through the turn -> published.
             move = np.array([[1, 0, pad[1] - x], [0, 1, pad[0] - y]], float)
-            back = compose(invert(scaling(picture.shape[1] / published.shape[1], picture.shape[0] / published.shape[0])),
-                           compose(invert(turn), move))  # fmt: skip
+            size = scaling(picture.shape[1] / published.shape[1], picture.shape[0] / published.shape[0])
+            back = compose(invert(size), compose(invert(turn), move))
             grid = scaling(small.shape[1] / original.shape[1], small.shape[0] / original.shape[0])
             found.append((best, compose(back, grid)))
     found.sort(key=lambda entry: -entry[0])
@@ -128,7 +133,6 @@ class _Found:
 
 
 def _features(picture: NDArray[Any], edge: int, limit: int) -> _Found:
-    import cv2
     import numpy as np
 
     factor = min(1.0, edge / max(picture.shape))
@@ -136,7 +140,9 @@ def _features(picture: NDArray[Any], edge: int, limit: int) -> _Found:
         factor = min(3.0, 300 / min(picture.shape))
         factor = min(factor, max(1.0, edge / max(picture.shape)))
     image = picture if factor == 1 else _reduced(picture, factor) if factor < 1 else _enlarged(picture, factor)
-    detector = cv2.SIFT_create(nfeatures=limit, contrastThreshold=0.004, edgeThreshold=12, enable_precise_upscale=True)
+    detector = computer_vision().SIFT_create(
+        nfeatures=limit, contrastThreshold=0.004, edgeThreshold=12, enable_precise_upscale=True
+    )
     points, descriptors = detector.detectAndCompute(image, None)
     if descriptors is None or not len(points):
         return _Found(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
@@ -196,7 +202,7 @@ def _agree(ours: _Found, theirs: _Found, *, mirrored: bool, inverted: bool) -> S
     return Start(matrix, distinct) if distinct >= MIN_INLIERS else None
 
 
-def plausible(matrix: NDArray[Any]) -> bool:
+def plausible(matrix: NDArray[Any], *, stretch: float = 2.5) -> bool:
     """Whether a map is one that a figure could have: no strong shear, no extreme scale."""
     import numpy as np
 
@@ -204,29 +210,42 @@ def plausible(matrix: NDArray[Any]) -> bool:
     if not 0.02 < scale < 20:
         return False
     singular = np.linalg.svd(matrix[:, :2], compute_uv=False)
-    return bool(singular[0] / singular[1] < 2.5)
+    return bool(singular[0] / singular[1] < stretch)
 
 
 def _turned_size(shape: tuple[int, ...], turn: NDArray[Any]) -> tuple[int, int]:
     return (shape[1], shape[0]) if turn[0, 0] else (shape[0], shape[1])
 
 
+def _flat(field: NDArray[Any], size: tuple[int, ...]) -> NDArray[Any]:
+    """Return where a template of this size would lie on something flat, with which all correlates."""
+    import cv2
+    import numpy as np
+
+    values = field.astype(np.float32)
+    box = (size[1], size[0])
+    spread = cv2.boxFilter(values**2, -1, box, anchor=(0, 0)) - cv2.boxFilter(values, -1, box, anchor=(0, 0)) ** 2
+    return np.asarray(spread[: field.shape[0] - size[0] + 1, : field.shape[1] - size[1] + 1] < 25)
+
+
 def _reduced(picture: NDArray[Any], factor: float) -> NDArray[Any]:
     import cv2
+    import numpy as np
 
     size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
 
 
 def _enlarged(picture: NDArray[Any], factor: float) -> NDArray[Any]:
     import cv2
+    import numpy as np
 
     size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC))
 
 
 def _equalised(picture: NDArray[Any]) -> NDArray[Any]:
     import cv2
     import numpy as np
 
-    return cv2.equalizeHist(np.ascontiguousarray(picture))
+    return np.asarray(cv2.equalizeHist(np.ascontiguousarray(picture)))

@@ -28,6 +28,8 @@ DISTINCT = 300
 GROUPS = 8
 #: How far a curve may be from a name and still bear it, published grey levels.
 TOLERANCE = 0.55
+#: ... or this share of what the means of blocks are off for other reasons, such as compressed colours.
+TOLERANCE_OF_NOISE = 0.4
 #: A curve that falls and rises by more than this is not monotone, published grey levels.
 TURNING = 2.5
 #: Noise up to which pixels are taken one by one, published grey levels.
@@ -65,7 +67,7 @@ class Fitted:
         """Return what the curve makes of values of the original."""
         import numpy as np
 
-        return np.interp(values, self.x, self.y).astype(np.float32)
+        return np.asarray(np.interp(values, self.x, self.y).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +88,8 @@ class Bins:
         How much ``y`` differs between places, RMS.
     noise : float
         How much pixels of one bin differ, published grey levels.
+    tolerance : float
+        How far a curve may be from a name and still bear it, published grey levels.
     """
 
     x: NDArray[Any]
@@ -95,6 +99,7 @@ class Bins:
     equations: tuple[curvemodels.Equations, ...]
     spread: float
     noise: float
+    tolerance: float = TOLERANCE
 
 
 def fit_curve(
@@ -130,7 +135,7 @@ def fit_curve(
         value = float(np.median(warped[mask])) if mask.any() else 0.0
         flat = Curve(tone=Tone.LINEAR, black=value, white=value, confidence=0.0)
         return Fitted(flat, np.full(warped.shape, level, np.float32), np.array([value]), np.array([level]), 0.0, False)
-    curve, x, y = _named(bins)
+    curve, x, y = _extended(*_named(bins), warped[mask])
     expected = np.interp(warped, x, y).astype(np.float32)
     shares = _clipped(curve, warped, target, mask)
     rest = (target - expected)[mask]
@@ -203,10 +208,11 @@ def _edges(x: NDArray[Any], low: float, high: float) -> NDArray[Any]:
 
 def _steepness(warped: NDArray[Any]) -> NDArray[Any]:
     import cv2
+    import numpy as np
 
     along_x = cv2.Sobel(warped, cv2.CV_32F, 1, 0, scale=1 / 8)
     along_y = cv2.Sobel(warped, cv2.CV_32F, 0, 1, scale=1 / 8)
-    return cv2.magnitude(along_x, along_y)
+    return np.asarray(cv2.magnitude(along_x, along_y))
 
 
 def _ranks(place: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -261,6 +267,8 @@ def _tabulate(
     share = all_count / all_count.sum() * total
     noise = float(np.average(width * np.sqrt(2 * all_count) / 1.3, weights=all_count))
     values = sum_x.sum(0) / all_count
+    # Near black and white, rounding does not average out.
+    width = np.hypot(width, np.where((mean < 1.5) | (mean > 253.5), 0.4, 0.0))
     width = np.hypot(width, _coarse(values, mean))
     weight = 1 / (width**2 + 0.2**2)
     root = np.sqrt(weight / weight.sum())
@@ -270,7 +278,7 @@ def _tabulate(
 
 
 def _from_blocks(found: Unmixed, bins: Bins) -> Bins:
-    """The measured curve from block means; what single pixels say of noise and places is kept."""
+    """Return the curve measured from block means; what single pixels say of noise and places is kept."""
     import numpy as np
 
     u = (found.x - found.x[0]) / (found.x[-1] - found.x[0])
@@ -280,7 +288,8 @@ def _from_blocks(found: Unmixed, bins: Bins) -> Bins:
         aim = np.linalg.solve(root.T, right + 1e-7 * np.trace(normal) / len(u) * found.y)
         left = root @ found.y - aim
         systems.append(curvemodels.Equations(u, root, aim, float(left @ left)))
-    return Bins(found.x, found.y, found.count, found.error, tuple(systems), bins.spread, bins.noise)
+    return Bins(found.x, found.y, found.count, found.error, tuple(systems), bins.spread, bins.noise,
+                max(TOLERANCE, TOLERANCE_OF_NOISE * found.noise))  # fmt: skip
 
 
 def _coarse(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
@@ -307,8 +316,6 @@ class _Name:
 
 def _named(bins: Bins) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
     """Name the curve and return it with the function to use."""
-    import numpy as np
-
     x, y = bins.x, bins.y
     weight = 1 / (bins.error**2 + 0.2**2)
     rising, falling = curvemodels.isotonic(y, weight), -curvemodels.isotonic(-y, weight)
@@ -316,20 +323,23 @@ def _named(bins: Bins) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
     inverted = cost_down < cost_up
     monotone = falling if inverted else rising
     if _turns(bins, monotone):
-        span = x[[0, -1]] if not inverted else x[[-1, 0]]
-        return _Name(Tone.NOT_MONOTONE, inverted, float(span[0]), float(span[1]), 0.9), x, y
+        first, last = float(x[0]), float(x[-1])
+        ends = (last, first) if inverted else (first, last)
+        return _Name(Tone.NOT_MONOTONE, inverted, *ends, 0.9), x, y
     origin, span = float(x[0]), float(x[-1] - x[0])
     limits = curvemodels.limits_of(x, monotone)
     every, *parts = bins.equations
     linear = curvemodels.fit_linear(every, monotone, origin=origin, span=span, limits=limits)
     gamma = curvemodels.fit_gamma(every, monotone, origin=origin, span=span, limits=limits, inverted=inverted)
     tone, model = _choose(linear, gamma, bins)
+    if tone is Tone.LINEAR and _same(model, x, inverted=inverted):
+        tone = Tone.UNCHANGED
     if tone is Tone.MONOTONE:
         black, white = _ends(x, monotone)
-        sure = _logistic(min(linear.apart, gamma.apart) / TOLERANCE)
+        sure = _logistic(min(linear.apart, gamma.apart) / bins.tolerance)
         return _Name(tone, inverted, black, white, sure), x, monotone
     exponent = interval = None
-    sure = _logistic(TOLERANCE / max(model.apart, 1e-3))
+    sure = _logistic(bins.tolerance / max(model.apart, 1e-3))
     if tone is Tone.GAMMA:
         exponent, interval = curvemodels.gamma_interval(gamma, tuple(parts))
         sure = min(sure, _logistic(linear.apart / max(gamma.apart, 0.25) / 2))
@@ -342,13 +352,22 @@ def _choose(linear: curvemodels.Model, gamma: curvemodels.Model, bins: Bins) -> 
     same = np.abs(bins.y - bins.x)
     if float(np.average(same, weights=bins.count)) < 0.4 and float(np.quantile(same, 0.9)) < 1.2:
         return Tone.UNCHANGED, linear
-    if linear.apart < TOLERANCE:
+    if linear.apart < bins.tolerance:
         return Tone.LINEAR, linear
-    if gamma.apart < 0.5 * linear.apart and gamma.apart < 1.5 * TOLERANCE and gamma.exponent > 0.25:
+    if gamma.apart < 0.5 * linear.apart and gamma.apart < 1.5 * bins.tolerance and gamma.exponent > 0.25:
         return Tone.GAMMA, gamma
-    if linear.apart < 1.5 * TOLERANCE:
+    if linear.apart < 1.5 * bins.tolerance:
         return Tone.LINEAR, linear
     return Tone.MONOTONE, linear
+
+
+def _same(model: curvemodels.Model, x: NDArray[Any], *, inverted: bool) -> bool:
+    """Whether a line leaves 8-bit values as they are, or exchanges dark and bright and nothing else."""
+    import numpy as np
+
+    ends = np.array([x[0], x[-1]])
+    wanted = 255 - ends if inverted else ends
+    return bool(x[0] >= -2 and x[-1] <= 257 and np.ptp(ends) > 20 and np.abs(model(ends) - wanted).max() < 1.6)
 
 
 def _turns(bins: Bins, monotone: NDArray[Any]) -> bool:
@@ -374,7 +393,7 @@ def _ends(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
 def _function(
     x: NDArray[Any], monotone: NDArray[Any], model: curvemodels.Model, bins: Bins
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The named curve where it has a name, corrected by the little that the bins know better."""
+    """Return the named curve, corrected by the little that the bins know better."""
     import numpy as np
 
     dense = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], _POINTS)]))
@@ -397,6 +416,27 @@ def _clipped(curve: _Name, warped: NDArray[Any], target: NDArray[Any], mask: NDA
     return float(np.mean(low)), float(np.mean(high))
 
 
+def _extended(
+    curve: _Name, x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]
+) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
+    """Lead a function on to the least and the greatest value, which bins of few pixels leave out."""
+    import numpy as np
+
+    low, high = float(values.min()), float(values.max())
+    if curve.tone is Tone.UNCHANGED:
+        ends = np.array([min(low, x[0]), max(high, x[-1])])
+        return curve, ends, 255 - ends if curve.inverted else ends
+    reach = 0.08 * (x[-1] - x[0])
+    for at, end in ((low, 0), (high, -1)):
+        if x[0] <= at <= x[-1]:
+            continue
+        near = np.abs(x - x[end]) < reach
+        slope = np.polyfit(x[near], y[near], 1)[0] if near.sum() >= 2 else 0.0
+        led = float(np.clip(y[end] + slope * (at - x[end]), 0, 255))
+        x, y = (np.r_[at, x], np.r_[led, y]) if end == 0 else (np.r_[x, at], np.r_[y, led])
+    return curve, x, y
+
+
 def _points(x: NDArray[Any], y: NDArray[Any]) -> tuple[tuple[float, float], ...]:
     import numpy as np
 
@@ -406,4 +446,4 @@ def _points(x: NDArray[Any], y: NDArray[Any]) -> tuple[tuple[float, float], ...]
 
 def _logistic(ratio: float) -> float:
     """Turn a ratio of evidence, 1 being a toss-up, into a probability."""
-    return 1 / (1 + max(ratio, 1e-6) ** -2.5)
+    return float(1 / (1 + max(ratio, 1e-6) ** -2.5))

@@ -61,6 +61,8 @@ class Model:
     limits : tuple[float, float]
         Where it is cut off.
     exponent : float
+    black_white : tuple[float, float] or None
+        Values of u that become the least and the greatest, where the parameters say.
     """
 
     parameters: NDArray[Any]
@@ -70,6 +72,7 @@ class Model:
     apart: float
     limits: tuple[float, float]
     exponent: float = 1.0
+    black_white: tuple[float, float] | None = None
 
     def __call__(self, x: NDArray[Any]) -> NDArray[Any]:
         """Return the published values for values of the original."""
@@ -79,6 +82,8 @@ class Model:
         """Values of the original that become the least and the greatest, beyond the measured ones where need be."""
         import numpy as np
 
+        if self.black_white is not None:
+            return self.origin + self.black_white[0] * self.span, self.origin + self.black_white[1] * self.span
         u = np.linspace(-3, 4, 14_001)
         y = self.shape(self.parameters, u)
         dark, bright = np.flatnonzero(y <= self.limits[0] + 0.02), np.flatnonzero(y >= self.limits[1] - 0.02)
@@ -135,7 +140,9 @@ def fit_linear(
         slope, level = np.polyfit(u[inner], y[inner], 1)
         begins.insert(0, np.array([level, slope]))
     parameters, cost = min((_fit(line, begin, equations) for begin in begins), key=lambda fit: fit[1])
-    return Model(parameters, line, origin, span, _apart(cost, equations), limits)
+    level, slope = float(parameters[0]), float(parameters[1])
+    ends = ((limits[0] - level) / slope, (limits[1] - level) / slope) if abs(slope) > 1e-6 else None
+    return Model(parameters, line, origin, span, _apart(cost, equations), limits, black_white=ends)
 
 
 def fit_gamma(
@@ -185,7 +192,13 @@ def fit_gamma(
             # Of two ways that explain alike, the first and simpler is kept.
             if best is None or cost < best[0] * 0.9:
                 found = math.exp(_bounded(parameters[2]))
-                best = cost, Model(parameters, shape, origin, span, _apart(cost, equations), limits, found)
+                first, last = float(parameters[0]), float(parameters[1])
+                ends = None if shape is above else (first, last)
+                ends = (last, first) if shape is fall else (1 - first, 1 - last) if shape is turned else ends
+                best = (
+                    cost,
+                    Model(parameters, shape, origin, span, _apart(cost, equations), limits, found, ends),
+                )
     assert best is not None  # noqa: S101  there is a start at least
     natural = _natural_gamma(equations, best[1], inverted=inverted)
     return natural if natural is not None and natural.apart < max(best[1].apart + 0.12, 0.35) else best[1]
@@ -212,7 +225,11 @@ def _natural_gamma(equations: Equations, free: Model, *, inverted: bool) -> Mode
         # Black and white do not move: they are kept so that all powers have their exponent in one place.
         parameters, cost = _fit(power, np.array([0.0, 1.0, math.log(free.exponent)]), equations)
         exponent = math.exp(_bounded(parameters[2]))
-        model = Model(parameters, power, free.origin, free.span, _apart(cost, equations), free.limits, exponent)
+        ends = (-free.origin / free.span, (full - free.origin) / free.span)
+        model = Model(
+            parameters, power, free.origin, free.span, _apart(cost, equations), free.limits, exponent,
+            ends[::-1] if inverted else ends,
+        )  # fmt: skip
         best = model if best is None or model.apart < best.apart else best
     return best
 

@@ -53,7 +53,9 @@ def test_cropped_turned_and_stretched() -> None:
     window = np.clip((original - 200.0) / (4095 - 200) * 255, 0, 255)
     published = np.ascontiguousarray(np.rot90(np.rint(window).astype(np.uint8)[120:, :140], -1))
     said = _told(original, published, "linear-whole-image")
-    assert said.startswith("Cropped to the lower left quarter, rotated 90° clockwise, contrast stretched linearly 20")
+    assert said.startswith("Cropped to the lower left quarter, rotated 90° clockwise, contrast stretched linearly ")
+    black, white = (int(value.replace(" ", "")) for value in said.split("linearly ")[1].split(" →")[0].split("…"))
+    assert (black, white) == (pytest.approx(200, abs=8), pytest.approx(4095, abs=8))
     assert said.endswith(" → 0…255; no other difference above noise.")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from forging import chains, envelopes, files, folders, gateway, receipts, scopes, trust  # noqa: F401  each registers its cases
+from forging import chains, envelopes, files, folders, gateway, pixels, receipts, scopes, trust  # noqa: F401  each registers its cases
 from forging.lab import FORGES, TRUST_LIST, Lab
 
 CASES = Path(__file__).parent / "cases"

@@ -21,7 +21,7 @@ LONGEST_EDGE = 2_048
 #: Shorter pictures say too little to be found.
 SHORTEST_EDGE = 8
 #: Edges along the axes, above which a picture may be a blot; and how many times as wide as high a strip is.
-_UPRIGHT, _WIDE = 0.09, 3.0
+_UPRIGHT, _WIDE = 0.05, 3.0
 _HEADER = struct.Struct(">4sBIIHH")
 _MAGIC, _VERSION = b"RTSF", 1
 

@@ -103,6 +103,7 @@ def refine(query: NDArray[Any], place: Place, original: NDArray[Any], *, quick: 
     fitted = _curve(warped, strip, mask, inverted=bool(inverted)) if mask.mean() >= LEAST_COVERED else None
     if fitted is None:
         return None
+    fitted, strip = _clipped_alike(warped, fitted, strip, inverted=bool(inverted))
     seen = mask & ~_both_clipped(fitted, strip)
     broad = _correlation(fitted, strip, mask)
     detail = _correlation(_high(fitted, 1.5), _high(strip, 1.5), seen)
@@ -187,6 +188,24 @@ def _both_clipped(fitted: NDArray[Any], strip: NDArray[Any]) -> NDArray[Any]:
             clipped |= here & (np.abs(fitted - end) <= 2 * near)
     inside = cv2.erode(clipped.astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=1)
     return np.asarray(inside > 0)
+
+
+def _clipped_alike(
+    warped: NDArray[Any], fitted: NDArray[Any], strip: NDArray[Any], *, inverted: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Clip both where the original is clipped, as renderings of 8 bits are in their strongest bands."""
+    import numpy as np
+
+    low, high = float(warped.min()), float(warped.max())
+    for end, upper in ((low, inverted), (high, not inverted)):
+        off = np.abs(warped - end) / max(high - low, 1e-9)
+        near = (off > 0.003) & (off < 0.06)
+        if (off <= 0.003).mean() < 0.02 or near.sum() < 12:
+            continue
+        level = float(np.median(strip[near]))
+        bounds = (None, level) if upper else (level, None)
+        fitted, strip = np.clip(fitted, *bounds), np.clip(strip, *bounds)
+    return fitted, strip
 
 
 def _high(picture: NDArray[Any], sigma: float) -> NDArray[Any]:

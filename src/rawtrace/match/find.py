@@ -13,56 +13,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.image.reader import PlaneIndex
-from rawtrace.match.features import Features, computer_vision, features, stretched
+from rawtrace.match.bycode import by_code
+from rawtrace.match.features import Features, features, stretched
 from rawtrace.match.galleries import VARIANTS, Entry, Gallery
-from rawtrace.match.model import Box, Evidence, Match, Placement, Relation, Where
-from rawtrace.match.pairs import (
-    Agreement,
-    Pair,
-    accepted,
-    as_matrix,
-    compare_pixels,
-    moved,
-    resizing,
-    verify_pair,
-)
+from rawtrace.match.model import Box, Evidence, Match, Placement, Relation
+from rawtrace.match.pairs import Pair, accepted, as_matrix, compare_pixels, moved, resizing, verify_pair
 from rawtrace.match.panels import panels
+from rawtrace.match.relations import SAME_PART, Found, other_channel, pixels_of, related, shared_part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Candidates that are verified for one picture; as many again where none of them is right.
 VERIFIED = 10
-#: Distance of Image-Codes, of 256 bits, that is worth a look.
-CODE_RADIUS = 64
 #: A picture of more pixels is reduced before anything else.
 MAX_PIXELS = 64 << 20
 _MAX_PANELS = 24
-#: Two placements that share more of the picture than this explain the same part of it.
-_SAME_PART = 0.5
-#: The lesser placement has to be nearly as good for a structure to be called repeating.
-_AS_GOOD = 0.7
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """A view that was verified."""
-
-    number: int
-    entry: Entry
-    pair: Pair
-    agreement: Agreement | None
-    score: float
-    box: Box
-
-    @property
-    def likeness(self) -> float:
-        """How well the pixels agree, 0 to 1."""
-        return 0.0 if self.agreement is None else (abs(self.agreement.rank) + abs(self.agreement.detail)) / 2
 
 
 def find(picture: NDArray[Any], gallery: Gallery, *, limit: int = 10) -> tuple[Match, ...]:
@@ -99,7 +69,7 @@ def find(picture: NDArray[Any], gallery: Gallery, *, limit: int = 10) -> tuple[M
                 size = (shades[0].shape[1], shades[0].shape[0])
                 found += [_in_figure(match, part, size) for match in _search([stretched(s) for s in inner], gallery)]
     if not found:
-        found = list(_by_code(shades[0], gallery))
+        found = list(by_code(shades[0], gallery))
     return tuple(_distinct(found)[:limit])
 
 
@@ -202,19 +172,20 @@ def _by_features(shown: NDArray[Any], gallery: Gallery) -> list[Match]:
     if len(asked) < 4:
         return []
     candidates = gallery.candidates(asked, VARIANTS, 2 * VERIFIED)
-    found: list[_Found] = []
+    found: list[Found] = []
     for first in (0, VERIFIED):
         found = _verified(shown, asked, candidates[first : first + VERIFIED], gallery)
         if found:
             break
     found.sort(key=lambda one: -one.score)
-    best: dict[int, _Found] = {}
+    best: dict[int, Found] = {}
     for one in found:
         best.setdefault(one.number, one)
-    return _related(shown, asked, _planes_by_pixels(list(best.values())), gallery)
+    ordered = _planes_by_pixels(list(best.values()))
+    return [_match(one, relation, shown.shape) for one, relation in related(shown, asked, ordered, gallery)]
 
 
-def _planes_by_pixels(found: list[_Found]) -> list[_Found]:
+def _planes_by_pixels(found: list[Found]) -> list[Found]:
     """Order the planes of one stack among themselves by their pixels, for their points are nearly the same."""
     stacks: dict[tuple[str, int, int | None], list[int]] = {}
     for place, one in enumerate(found):
@@ -230,7 +201,7 @@ def _planes_by_pixels(found: list[_Found]) -> list[_Found]:
 
 def _verified(
     shown: NDArray[Any], asked: Features, candidates: Sequence[tuple[int, bool, bool, float]], gallery: Gallery
-) -> list[_Found]:
+) -> list[Found]:
     numbers = {number for number, *_ in candidates}
     points, entries = gallery.features_of(numbers), gallery.views(numbers)
     found = []
@@ -248,36 +219,22 @@ def _verified(
 
 def _judged(
     shown: NDArray[Any], number: int, entry: Entry, points: Features, pair: Pair, gallery: Gallery
-) -> _Found | None:
+) -> Found | None:
     """Ask the pixels; where the whole original does not agree, the part in which the points lie."""
     pixels = pixels_of(gallery, number)
     box = _box(points.shape, pair.matrix, shown.shape)
     if pixels is None:
-        return _Found(number, entry, pair, None, float(pair.guided), box) if accepted(pair, None) else None
+        return Found(number, entry, pair, None, float(pair.guided), box) if accepted(pair, None) else None
     agreement = compare_pixels(pixels, shown, pair.matrix)
     if not accepted(pair, agreement):
         inner = _around(pair, box)
         part = compare_pixels(pixels, shown, pair.matrix, box=inner)
         if pair.inliers >= 10 and part.plain < 0.5 and accepted(pair, part):
             agreement, box = part, inner
-        elif not _other_channel(pair, agreement):
+        elif not other_channel(pair, agreement):
             return None
     score = pair.guided * (abs(agreement.rank) + abs(agreement.detail)) / 2
-    return _Found(number, entry, pair, agreement, score, box)
-
-
-def _other_channel(pair: Pair, agreement: Agreement) -> bool:
-    """Whether the places agree beyond doubt and the brightness does not: another stain of the same field."""
-    return pair.inliers >= 25 and pair.guided >= 40 and agreement.plain < 0.5 and abs(agreement.detail) > 0.15
-
-
-def pixels_of(gallery: Gallery, number: int) -> NDArray[Any] | None:
-    """Return a view, where the gallery can show it."""
-    show = getattr(gallery, "pixels_of", None)
-    if show is None:
-        return None
-    pixels = show(number)
-    return None if pixels is None else stretched(pixels)
+    return Found(number, entry, pair, agreement, score, box)
 
 
 def _box(original: tuple[int, int], matrix: Any, shape: tuple[int, ...]) -> Box:
@@ -300,109 +257,7 @@ def _around(pair: Pair, within: Box) -> Box:
             min(float(right), within[2]), min(float(bottom), within[3]))  # fmt: skip
 
 
-def _related(shown: NDArray[Any], asked: Features, found: list[_Found], gallery: Gallery) -> list[Match]:
-    """Say of each what it is: the best of every part of the picture, and its relatives."""
-    matches: list[Match] = []
-    leaders: list[_Found] = []
-    for one in found:
-        leader = next((other for other in leaders if _shared(one.box, other.box) > _SAME_PART), None)
-        if leader is None:
-            leaders.append(one)
-            relation = _alone(shown, asked, one, gallery)
-        else:
-            relation = _beside(one, leader)
-        matches.append(_match(one, relation, shown.shape))
-    return matches
-
-
-def _alone(shown: NDArray[Any], asked: Features, one: _Found, gallery: Gallery) -> Relation:
-    if one.agreement is not None and not accepted(one.pair, one.agreement):
-        return Relation.CHANNEL
-    if _repeats(asked, one, gallery):
-        return Relation.REPEATING
-    if _goes_on(shown, one):
-        return Relation.OVERLAP
-    return Relation.SAME
-
-
-def _beside(one: _Found, leader: _Found) -> Relation:
-    mine, its = one.entry.where, leader.entry.where
-    if one.agreement is not None and not accepted(one.pair, one.agreement):
-        return Relation.CHANNEL
-    if (mine.source, mine.scene) == (its.source, its.scene):
-        if mine.channel != its.channel:
-            return Relation.CHANNEL
-        return Relation.NEIGHBOUR if mine != its else Relation.SAME
-    if one.agreement is not None and leader.agreement is not None:
-        if abs(one.agreement.detail) < _AS_GOOD * abs(leader.agreement.detail):
-            return Relation.CHANNEL
-        if one.agreement.covered < 0.9 * leader.agreement.covered:
-            return Relation.OVERLAP
-    return Relation.SAME
-
-
-def _repeats(asked: Features, one: _Found, gallery: Gallery) -> bool:
-    """Whether the same original fits about as well in another place of the same picture."""
-    import numpy as np
-
-    points = gallery.features_of([one.number]).get(one.number)
-    if points is None or one.pair.guided > 200:
-        return False
-    rest = np.ones(len(asked), bool)
-    rest[one.pair.query_at] = False
-    other = verify_pair(asked.take(rest), points, mirrored=one.pair.mirrored, inverted=one.pair.inverted)
-    if (
-        other is None
-        or other.inliers < max(6, _AS_GOOD * one.pair.inliers)
-        or other.guided < _AS_GOOD * one.pair.guided
-    ):
-        return False
-    centre = np.array([[points.shape[1] / 2, points.shape[0] / 2]])
-    apart = float(np.hypot(*(moved(centre, other.matrix) - moved(centre, one.pair.matrix))[0]))
-    if apart < 0.03 * max(asked.shape):
-        return False
-    pixels = pixels_of(gallery, one.number)
-    return pixels is None or one.agreement is not None
-
-
-def _goes_on(shown: NDArray[Any], one: _Found) -> bool:
-    """Whether the picture goes on beyond the border of the original, without a seam."""
-    cv2 = computer_vision()
-    import numpy as np
-
-    if one.agreement is None or one.agreement.covered > 0.97:
-        return False
-    height, width = one.entry.size[1] / one.entry.reduction, one.entry.size[0] / one.entry.reduction
-    rows = np.asarray(one.pair.matrix, float)
-    beyond = 0
-    for (x, y), (dx, dy), length in (
-        ((0, height / 2), (-1, 0), height), ((width - 1, height / 2), (1, 0), height),
-        ((width / 2, 0), (0, -1), width), ((width / 2, height - 1), (0, 1), width),
-    ):  # fmt: skip
-        scale = math.sqrt(abs(np.linalg.det(rows[:, :2])))
-        deep = max(4.0, 0.04 * length)
-        # A strip along this border, from inside to outside, at the resolution of the picture.
-        across, along = max(6, int(2 * deep * scale)), max(16, int(length * scale * 0.8))
-        s, u = np.meshgrid(np.linspace(-deep, deep, across), np.linspace(-0.4, 0.4, along) * length)
-        places = moved(np.stack([x + s * dx + u * abs(dy), y + s * dy + u * abs(dx)], axis=-1).reshape(-1, 2), rows)
-        inside = (
-            (places >= 0).all(axis=1) & (places[:, 0] < shown.shape[1] - 1) & (places[:, 1] < shown.shape[0] - 1)
-        ).reshape(s.shape)
-        kept = inside.all(axis=1)
-        if kept.sum() < 16:
-            continue
-        at = places.reshape(*s.shape, 2)[kept].astype(np.float32)
-        strip = cv2.remap(shown.astype(np.float32), at[..., 0], at[..., 1], cv2.INTER_LINEAR)
-        middle = strip.shape[1] // 2
-        inner, outer = strip[:, :middle], strip[:, middle:]
-        steps = np.abs(np.diff(strip, axis=1)).mean(axis=0)
-        seam = steps[max(0, middle - 2) : middle + 1].max()
-        if outer.std() > 0.4 * inner.std() + 1 and seam < 2 * np.median(steps) + 1:
-            beyond += 1
-    return beyond > 0
-
-
-def _match(one: _Found, relation: Relation, shape: tuple[int, ...]) -> Match:
+def _match(one: Found, relation: Relation, shape: tuple[int, ...]) -> Match:
     import numpy as np
 
     scene = np.vstack([np.asarray(one.pair.matrix), [0, 0, 1]]) @ resizing(
@@ -433,21 +288,13 @@ def _in_figure(match: Match, part: tuple[int, int, int, int], size: tuple[int, i
     return replace(match, placement=placement, panel=shifted)
 
 
-def _shared(one: Box, other: Box) -> float:
-    """Return the share of the smaller of two boxes that lies in both."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    least = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return max(0.0, width) * max(0.0, height) / least if least > 0 else 0.0
-
-
 def _distinct(found: list[Match]) -> list[Match]:
     """Leave out what was found twice, as a whole and as a panel; the better one stays."""
     kept: list[Match] = []
     for match in sorted(found, key=lambda one: -one.score):
         twin = any(
             other.where == match.where
-            and (other.panel is None or match.panel is None or _shared(other.panel, match.panel) > _SAME_PART)
+            and (other.panel is None or match.panel is None or shared_part(other.panel, match.panel) > SAME_PART)
             for other in kept
         )
         if not twin:
@@ -456,50 +303,4 @@ def _distinct(found: list[Match]) -> list[Match]:
     return sorted(kept, key=lambda one: (order.get(one.relation, 1), -one.score))
 
 
-def _by_code(shown: NDArray[Any], gallery: Gallery) -> Iterable[Match]:
-    """Try views whose Image-Code is near in one of eight orientations, and ask their pixels."""
-    import numpy as np
-
-    from rawtrace.image.isccunits import bits_of, dihedral_codes
-
-    height, width = shown.shape
-    best: dict[int, tuple[float, Match]] = {}
-    for orientation, code in enumerate(dihedral_codes(shown)):
-        for number, _, inverted in gallery.by_code(bits_of(code), CODE_RADIUS)[:VERIFIED]:
-            entry, pixels = gallery.views([number]).get(number), pixels_of(gallery, number)
-            if entry is None or pixels is None:
-                continue
-            onto, size = _orientation(orientation, width, height)
-            matrix = (np.linalg.inv(onto) @ resizing(size[0] / pixels.shape[1], size[1] / pixels.shape[0]))[:2]
-            agreement = compare_pixels(pixels, shown, matrix)
-            sign = -1 if inverted else 1
-            uneven = abs(math.log(size[0] * pixels.shape[0] / (size[1] * pixels.shape[1])))
-            if uneven > 0.15 or agreement.plain > 0.6 or sign * agreement.rank < 0.8 or sign * agreement.detail < 0.7:
-                continue
-            score = (abs(agreement.rank) + abs(agreement.detail)) / 2
-            scene = np.vstack([matrix, [0, 0, 1]]) @ resizing(1 / entry.reduction, 1 / entry.reduction)
-            match = Match(
-                where=entry.where, evidence=Evidence.CODE, inverted=inverted, correlation=agreement.rank, score=score,
-                placement=Placement(
-                    matrix=as_matrix(scene[:2]), original_size=entry.size, published_size=(width, height)
-                ),
-            )  # fmt: skip
-            if number not in best or best[number][0] < score:
-                best[number] = (score, match)
-    return [match for _, match in sorted(best.values(), key=lambda one: -one[0])]
-
-
-def _orientation(number: int, width: int, height: int) -> tuple[NDArray[Any], tuple[int, int]]:
-    """Return the map to an orientation of ``dihedral_codes``, and width and height then."""
-    import numpy as np
-
-    matrix = np.eye(3)
-    if number >= 4:
-        matrix = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1.0]])
-    for _ in range(number % 4):
-        matrix = np.array([[0, 1, 0], [-1, 0, width - 1], [0, 0, 1.0]]) @ matrix
-        width, height = height, width
-    return matrix, (width, height)
-
-
-__all__ = ["Gallery", "Where", "find", "greys", "instance_code", "pixels_of", "which_plane"]
+__all__ = ["Gallery", "find", "greys", "instance_code", "pixels_of", "which_plane"]

@@ -20,7 +20,7 @@ OTHER = stretched(sum(cv2.GaussianBlur(RANDOM.normal(size=(240, 240)), (0, 0), s
 POINTS = features(TEXTURE)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.floats(-180, 180), st.floats(0.45, 1.8), st.booleans(), st.booleans())
 def test_any_similarity_is_found_again(turn: float, scale: float, mirrored: bool, inverted: bool) -> None:
     cos, sin = math.cos(math.radians(turn)) * scale, math.sin(math.radians(turn)) * scale
@@ -81,9 +81,11 @@ def test_maps_that_publishing_does_not_make(matrix: list[list[float]]) -> None:
     assert not sane(np.array(matrix), mirrored=False)
 
 
-def test_black_and_white_only_decides_nothing() -> None:
+def test_pictures_mostly_black_or_white_have_to_agree_nearly_everywhere() -> None:
     pair = verify_pair(features(TEXTURE), POINTS)
     assert pair is not None
     assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.2))
-    assert not accepted(pair, Agreement(0.99, 0.99, 1.0, 0.99))
+    assert accepted(pair, Agreement(0.6, 0.6, 1.0, 0.2))
+    assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.99))
+    assert not accepted(pair, Agreement(0.9, 0.8, 1.0, 0.99))
     assert not accepted(pair, Agreement(-0.99, -0.99, 1.0, 0.2))

@@ -98,6 +98,8 @@ def test_what_is_no_picture_is_refused(shape: tuple[int, ...]) -> None:
         find_strip(np.zeros(shape), gallery()[:1])
     with pytest.raises(PixelsError):
         strip_features(np.zeros(shape))
+    with pytest.raises(PixelsError):
+        looks_like_blot(np.zeros(shape))
 
 
 def test_odd_originals_are_passed_over() -> None:
@@ -109,6 +111,8 @@ def test_odd_originals_are_passed_over() -> None:
 def test_a_huge_picture_takes_bounded_work() -> None:
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (100_000, 100_000), (0, 0))
     assert find_strip(huge, gallery()[:1]) == ()
+    assert strip_features(huge).reduced.shape == (512, 512)
+    assert looks_like_blot(huge) == 0
 
 
 def _saturated(strip: Array) -> Array:

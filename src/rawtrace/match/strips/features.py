@@ -92,9 +92,9 @@ def strip_features(pixels: NDArray[Any]) -> StripFeatures:
     import numpy as np
 
     cv2 = opencv()
-    grey = grey_of(pixels)
+    grey, _ = bounded_grey(pixels)
     scaled = toned(grey) * 255
-    height, width = grey.shape
+    height, width = np.asarray(pixels).shape[:2]
     factor = min(1.0, KEPT_EDGE / max(height, width))
     if factor < 1:
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -144,6 +144,22 @@ def grey_of(pixels: NDArray[Any]) -> NDArray[Any]:
     return grey / np.float32(peak) if peak > 1e9 else grey
 
 
+def bounded_grey(pixels: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Return a picture as grey, every so manieth pixel where it is huge, and every how manieth.
+
+    Raises
+    ------
+    PixelsError
+    """
+    import numpy as np
+
+    array = np.asarray(pixels)
+    if array.ndim not in {2, 3}:
+        raise PixelsError(f"an array of shape {array.shape} is no picture, expected (Y, X) or (Y, X, samples)")
+    step = max(1, max(array.shape[:2]) // (2 * LONGEST_EDGE))
+    return grey_of(array[::step, ::step]), step
+
+
 def looks_like_blot(pixels: NDArray[Any]) -> float:
     """Say how much a picture looks like a blot, a gel or a strip of one; costs a few milliseconds.
 
@@ -158,7 +174,7 @@ def looks_like_blot(pixels: NDArray[Any]) -> float:
     import numpy as np
 
     cv2 = opencv()
-    grey = grey_of(pixels)
+    grey, _ = bounded_grey(pixels)
     height, width = grey.shape
     if min(height, width) < SHORTEST_EDGE or float(np.ptp(grey)) == 0:
         return 0.0

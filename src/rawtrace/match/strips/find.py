@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rawtrace.errors import PixelsError
 from rawtrace.match.model import Evidence, Match, Placement, Relation, Where
-from rawtrace.match.strips.features import LONGEST_EDGE, SHORTEST_EDGE, StripFeatures, grey_of, opencv
+from rawtrace.match.strips.features import LONGEST_EDGE, SHORTEST_EDGE, StripFeatures, bounded_grey, grey_of, opencv
 from rawtrace.match.strips.refine import Agreement, refine
 from rawtrace.match.strips.search import Place, Search, same_place
 
@@ -219,12 +218,8 @@ def _prepared(picture: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]
     import numpy as np
 
     cv2 = opencv()
-    array = np.asarray(picture)
     nothing = np.eye(3)
-    if array.ndim not in {2, 3} or 0 in array.shape:
-        raise PixelsError(f"an array of shape {array.shape} is no picture, expected (Y, X) or (Y, X, samples)")
-    step = max(1, max(array.shape[:2]) // (2 * LONGEST_EDGE))
-    grey = grey_of(array[::step, ::step])
+    grey, step = bounded_grey(picture)
     if min(grey.shape) < SHORTEST_EDGE or float(np.ptp(grey)) == 0:
         return None, nothing
     matrix = np.diag([1 / step, 1 / step, 1.0])
@@ -245,10 +240,8 @@ def _pixels(original: Original, features: StripFeatures) -> tuple[NDArray[Any], 
     import numpy as np
 
     pixels = original.pixels()
-    if pixels is not None:
-        grey = grey_of(pixels)
-        if grey.shape == features.shape:
-            return grey, np.eye(3)
+    if pixels is not None and pixels.shape[:2] == features.shape and max(features.shape) <= 2 * LONGEST_EDGE:
+        return grey_of(pixels), np.eye(3)
     height, width = features.shape
     fx, fy = features.reduced.shape[1] / width, features.reduced.shape[0] / height
     return features.reduced.astype(np.float32), np.array([[fx, 0, 0.5 * fx - 0.5], [0, fy, 0.5 * fy - 0.5], [0, 0, 1]])

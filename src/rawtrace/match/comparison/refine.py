@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Larger pictures are refined on tiles that hold about this many pixels together.
-FINE_PIXELS = 200_000
+FINE_PIXELS = 160_000
 TILE = 96
 #: Longest edges at which the coarse levels work, px.
 COARSE_EDGES = (128, 320)
@@ -113,12 +113,15 @@ def refine(original: NDArray[Any], published: NDArray[Any], start: NDArray[Any])
     fine = level.solve(matrix, rounds=ITERATIONS, tolerance=0.004)
     if fine is None:
         return None
-    blur = level.best_blur(fine)
-    again = level.solve(fine, rounds=3, tolerance=0.003)
-    fine = fine if again is None else again
+    blur = 0.0
+    # Copied pixels were not smoothed; whoever smoothed them did more than move them.
     fine, exact = level.simplest(fine)
+    if not exact:
+        blur = level.best_blur(fine)
+        again = level.solve(fine, rounds=3, tolerance=0.003)
+        fine, exact = level.simplest(fine if again is None else again)
     correlation, detail = level.likeness(fine)
-    return Fit(fine, blur, exact, correlation, detail, level.uncertainty)
+    return Fit(fine, 0.0 if exact else blur, exact, correlation, detail, level.uncertainty)
 
 
 class _Level:

@@ -133,7 +133,8 @@ def convincing(fit: Fit, start: starts.Start, *, certain: bool = False) -> bool:
     """Whether a fit says that the pictures are the same; ``certain`` ends the search for better ones."""
     if certain:
         return fit.detail > 0.7 or (fit.detail > 0.35 and start.inliers >= 20)
-    if fit.correlation < 0.2:
+    # Where nearly all is black, ranks say nothing.
+    if fit.correlation < 0.2 and fit.detail < 0.85:
         return False
     if start.inliers >= 12:
         return fit.detail > 0.25

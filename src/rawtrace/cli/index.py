@@ -69,23 +69,39 @@ def add(paths: tuple[Path, ...], *, location: str | None, jobs: int | None, thor
     over by path, size and time, a changed file takes the place of what it was,
     and a moved one is recognised. Links inside folders are not followed.
     Files that cannot be read are listed at the end; the exit code is 1 only if
-    no file at all is in the index afterwards.
+    no file at all is in the index afterwards. Seals of the files are kept too,
+    as they are now, for whoever serves the index.
     """
+    from rawtrace.sealing.beside import SealsBeside
+
     with _opened(location, create=True) as opened:
-        done = opened.add(paths, workers=jobs or os.cpu_count() or 1, thorough=thorough, progress=output.progress())
+        done = opened.add(
+            paths,
+            workers=jobs or os.cpu_count() or 1,
+            thorough=thorough,
+            seal_reader=SealsBeside(),
+            progress=output.progress(),
+        )
         counts = opened.counts()
     parts = {name: getattr(done, name) for name in ("added", "replaced", "moved", "copied", "unchanged")}
     value = {
         "schema": _SCHEMA.format("add"),
         **parts,
+        "sealed": done.sealed,
         "problems": [{"path": path, "problem": problem} for path, problem in done.problems],
+        "seal_problems": [{"path": path, "problem": problem} for path, problem in done.seal_problems],
         "counts": counts,
     }
     said = ", ".join(f"{count} {name}" for name, count in parts.items() if count) or "nothing added"
     lines = [f"{said}; {_plural(counts['views'], 'view')} of {_plural(counts['sources'], 'file')} in the index"]
+    if done.sealed:
+        lines.append(f"sealed: {done.sealed}")
     if done.problems:
         lines.append(f"not read: {len(done.problems)}")
         lines += [f"  {_shown(path)}: {problem}" for path, problem in done.problems]
+    if done.seal_problems:
+        lines.append(f"seals that are not kept: {len(done.seal_problems)}")
+        lines += [f"  {_shown(path)}: {problem}" for path, problem in done.seal_problems]
     output.emit(value, as_json=as_json, text=_visible(lines))
     return EXIT_PROBLEMS if done.problems and not done.known else 0
 
@@ -106,13 +122,13 @@ def find(image: Path, *, location: str | None, limit: int, scheduler: str | None
       rawtrace index find panel.jpg --index postgresql://index@db.example.org/pictures \\
           --scheduler tcp://scheduler.example.org:8786
 
-    Of IMAGE the first plane is looked for, in its colours. It may have been
-    cropped, turned, mirrored, reduced, recoloured, inverted, annotated or
-    packed as JPEG. Exit code 21: looked, and found nothing.
+    Of a stack each plane is looked for by its pixels, of a figure what it
+    shows: it may have been cropped, turned, mirrored, reduced, recoloured,
+    inverted, annotated or packed as JPEG. Exit code 21: looked, and found
+    nothing.
     """
-    from rawtrace.match.find import find as find_picture
+    from rawtrace.match.lookup import look_up
 
-    picture = _picture(image)
     with contextlib.ExitStack() as stack:
         gallery: Any
         if scheduler:
@@ -121,11 +137,17 @@ def find(image: Path, *, location: str | None, limit: int, scheduler: str | None
             gallery = stack.enter_context(ShardedIndex(_place(location), scheduler=scheduler))
         else:
             gallery = stack.enter_context(_opened(location))
-        with output.waiting(f"looking for {image.name}"):
-            found = find_picture(picture, gallery, limit=limit)
-    value = {"schema": _SCHEMA.format("find"), "image": str(image), "matches": [_match_value(one) for one in found]}
+        looked = look_up(image, gallery, limit=limit, progress=output.progress())
+    found = looked.matches
+    value = {
+        "schema": _SCHEMA.format("find"),
+        "image": str(image),
+        "matches": [_match_value(one) for one in found],
+        "notes": list(looked.notes),
+    }
     lines = [line for one in found for line in _match_lines(one)]
-    output.emit(value, as_json=as_json, text=_visible(lines or [f"{image}: nothing like it is in the index"]))
+    lines = lines or [f"{image}: nothing like it is in the index"]
+    output.emit(value, as_json=as_json, text=_visible([*lines, *(f"note: {note}" for note in looked.notes)]))
     return 0 if found else EXIT_NOTHING
 
 
@@ -143,12 +165,13 @@ def list_(*, location: str | None, problems: bool, as_json: bool) -> None:
     """
     with _opened(location) as opened:
         found = [one for one in opened.sources() if not problems or one.problem]
+        sealed = opened.seal_labels()
     value = {
         "schema": _SCHEMA.format("list"),
         "sources": [
             {
                 "path": one.path, "size": one.size, "state": one.state, "problem": one.problem, "format": one.format,
-                "instance": one.digest.hex(), "notes": list(one.notes),
+                "instance": one.digest.hex(), "notes": list(one.notes), "seal": sealed.get(one.path, ""),
             }
             for one in found
         ],
@@ -259,13 +282,6 @@ def _place(location: str | None) -> str:
         msg = "the place of the index is empty"
         raise UsageError(msg)
     return location or str(config_folder() / "index")
-
-
-def _picture(path: Path) -> Any:
-    from rawtrace.image.reader import PlaneIndex, open_image
-
-    with open_image(path) as image:
-        return image.plane(image.scenes[0], PlaneIndex())
 
 
 def _match_value(match: Match) -> dict[str, Any]:

@@ -115,7 +115,8 @@ def test_its_tables_are_not_the_servers(anywhere: tuple[PictureIndex, Path | str
     address = where / "index.sqlite" if isinstance(where, Path) else where
     with open_database(address) as database, database.read() as connection:
         made = set(sa.inspect(connection).get_table_names())
-    assert made == {"index_about", "index_source", "index_scene", "index_plane", "index_view", "index_features"}
+    assert made >= {"index_about", "index_source", "index_scene", "index_plane", "index_view", "index_features"}
+    assert all(name.startswith("index_") for name in made)
 
 
 def test_candidates_codes_and_digests(anywhere: tuple[PictureIndex, Path | str], tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.errors import Error, LimitError
+from rawtrace.image.views import luminance
 from rawtrace.match.model import Relation, Where
-from rawtrace.match.reuse.copymove import CopyMove, PixelBox, Repeat, copy_moves, luminance
+from rawtrace.match.reuse.copymove import CopyMove, PixelBox, Repeat, copy_moves
 from rawtrace.match.reuse.duplicates import Duplicate, Shown, duplicates, figure_panels, look_at
 from rawtrace.progress import SILENT, Progress
 

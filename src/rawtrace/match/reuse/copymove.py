@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from rawtrace.image.views import luminance
 from rawtrace.match.features import computer_vision, stretched
 from rawtrace.match.model import Placement, Relation
 from rawtrace.match.pairs import MOST_PLAIN, as_matrix
@@ -144,18 +145,6 @@ def union_mask(moves: Sequence[CopyMove], shape: tuple[int, int]) -> NDArray[Any
         for (left, top, width, height), inside in ((move.source, move.source_mask), (move.target, move.target_mask)):
             mask[top : top + height, left : left + width] |= inside
     return mask
-
-
-def luminance(picture: NDArray[Any]) -> NDArray[Any]:
-    """Return (Y, X) of a picture that may have samples: the first of 1 or 2, the luminance of red, green and blue."""
-    import numpy as np
-
-    if picture.ndim == 2:
-        return picture
-    if picture.shape[2] < 3:
-        return picture[..., 0]
-    values = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    return np.round(values).astype(np.uint8) if picture.dtype == np.uint8 else values
 
 
 def _prepared(picture: NDArray[Any]) -> tuple[NDArray[Any] | None, float]:

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rawtrace.image.views import luminance
 from rawtrace.match.features import Features, computer_vision, features, stretched
 from rawtrace.match.model import Matrix, Placement, Relation, Where
 from rawtrace.match.pairs import Agreement, Pair, accepted, as_matrix, compare_pixels, verify_pair
-from rawtrace.match.reuse.copymove import PixelBox, luminance
+from rawtrace.match.reuse.copymove import PixelBox
 from rawtrace.match.reuse.votes import Candidate, candidates
 from rawtrace.progress import SILENT, Progress
 
@@ -270,7 +271,7 @@ def _hues(picture: NDArray[Any]) -> int:
     if picture.ndim != 3 or picture.shape[2] < 3:
         return 1
     step = max(1, max(picture.shape[:2]) // 128)
-    colours = picture[::step, ::step, :3].reshape(-1, 3).astype(np.float64)
+    colours = np.nan_to_num(picture[::step, ::step, :3].reshape(-1, 3).astype(np.float64), posinf=0.0, neginf=0.0)
     spread = colours.std(axis=0)
     own = [number for number in range(3) if spread[number] > 0.02 * max(float(np.ptp(colours)), 1e-9)]
     different: list[int] = []

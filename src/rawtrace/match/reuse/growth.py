@@ -139,7 +139,7 @@ def settle(picture: NDArray[Any], warped: NDArray[Any], inside: NDArray[Any], co
     labels, _ = ndimage.label(sure | core)
     wanted = np.unique(labels[core])
     sure = np.isin(labels, wanted[wanted > 0])
-    reach = max(2, round(0.2 * float(np.sqrt(np.count_nonzero(sure)))))
+    reach = max(2, round(0.4 * float(np.sqrt(np.count_nonzero(sure)))))
     enclosed = _closed(sure, reach) & (alike | _closed(sure, 3))
     area = ndimage.binary_opening(ndimage.binary_fill_holes(enclosed), iterations=2)
     labels, _ = ndimage.label(area)

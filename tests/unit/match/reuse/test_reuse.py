@@ -33,7 +33,9 @@ def copied(shown: np.ndarray, linear: list[list[float]], radius: int = 24) -> tu
     return np.where(second, np.clip(moved, 0, 255), shown).astype(np.uint8), first | second
 
 
-@pytest.mark.parametrize("what", ["constant", "one pixel", "row", "not a number", "infinite", "empty colours"])
+@pytest.mark.parametrize(
+    "what", ["constant", "one pixel", "row", "not a number", "infinite", "empty colours", "odd colours"]
+)
 def test_nothing_to_see_is_silent(what: str) -> None:
     picture = {
         "constant": np.full((64, 64), 7, np.uint16),
@@ -41,6 +43,7 @@ def test_nothing_to_see_is_silent(what: str) -> None:
         "row": np.arange(500, dtype=np.uint8)[None],
         "not a number": np.full((64, 64), np.nan, np.float32),
         "infinite": np.where(np.eye(64) > 0, np.inf, 0.0),
+        "odd colours": np.where(np.arange(3) == 1, np.nan, np.full((64, 64, 3), np.inf)),
         "empty colours": np.zeros((40, 40, 4), np.uint8),
     }[what]
     assert copy_moves(picture) == ()

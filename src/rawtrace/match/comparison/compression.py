@@ -121,7 +121,8 @@ def _steps_at(published: NDArray[Any], offset: tuple[int, int]) -> Compression |
         part = part[:: len(part) // (4 * _BLOCKS)]
     # Decoders clip, and clipped blocks are multiples of nothing: the whole ones first, then the liveliest.
     clipped = ((part == 0) | (part == 255)).sum((1, 2))
-    part, clipped = part[clipped <= _MOST_CLIPPED], clipped[clipped <= _MOST_CLIPPED]
+    most = 0 if np.count_nonzero(clipped == 0) >= 8 else _MOST_CLIPPED
+    part, clipped = part[clipped <= most], clipped[clipped <= most]
     if len(part) < 4:
         return None
     spread = part.reshape(len(part), -1).astype(np.float32).std(1)

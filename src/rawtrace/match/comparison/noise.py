@@ -169,8 +169,8 @@ def _sampled(pictures: tuple[NDArray[Any], ...], compression: Compression | None
     return tuple(part.reshape(-1, _TILE) for part in (*values, inner))
 
 
-def noise_of(residual: NDArray[Any], expected: NDArray[Any], use: NDArray[Any],
-             compression: Compression | None) -> Noise:  # fmt: skip
+def noise_of(residual: NDArray[Any], expected: NDArray[Any], use: NDArray[Any], compression: Compression | None, *,
+             known: NDArray[Any] | None = None) -> Noise:  # fmt: skip
     """Measure what is left, as it grows with slope and with brightness.
 
     Parameters
@@ -181,6 +181,8 @@ def noise_of(residual: NDArray[Any], expected: NDArray[Any], use: NDArray[Any],
     use : ndarray of bool
         Pixels that are not suspected of anything.
     compression : Compression or None
+    known : ndarray, optional
+        What compression does, if it was measured before.
     """
     import cv2
     import numpy as np
@@ -200,7 +202,8 @@ def noise_of(residual: NDArray[Any], expected: NDArray[Any], use: NDArray[Any],
     sigma *= np.clip(by_level(expected), 1, 4)
     if compression is None:
         return Noise(sigma=sigma, compression_sigma=np.zeros_like(sigma))
-    return Noise(sigma=sigma, compression_sigma=compression_sigma(expected, compression))
+    error = compression_sigma(expected, compression) if known is None else known
+    return Noise(sigma=sigma, compression_sigma=error)
 
 
 def _spread(key: NDArray[Any], size: NDArray[Any], percents: tuple[int, ...], *, rising: bool) -> Any:

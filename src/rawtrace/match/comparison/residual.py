@@ -40,6 +40,8 @@ LEAST_MEAN_Z = 1.7
 CLEAR_MEAN_Z = 2.4
 #: Where an area ends: mean deviation of a narrow neighbourhood.
 EDGE_MEAN_Z = 1.5
+#: ... or this share of its greatest, where that is more.
+EDGE_SHARE = 0.3
 GREATEST_Z = 6.0
 WIDE_PX = 2.5
 NARROW_PX = 1.5
@@ -175,20 +177,18 @@ def _worthwhile(compression: Compression | None, expected: NDArray[Any], mask: N
 
 def _explained(expected: NDArray[Any], published: NDArray[Any], mask: NDArray[Any],
                compression: Compression | None) -> tuple[NDArray[Any], _Maps]:  # fmt: skip
-    """Adjust and measure twice, the second time without what looked suspicious."""
+    """Adjust, and measure twice, the second time without what looked suspicious."""
     import numpy as np
 
-    use = mask
-    for rounds in (2, 1):
-        expected = np.where(mask, adjusted(expected, published, use, compression, rounds=rounds), published)
-        residual = published - expected
-        beyond = beyond_compression(residual, compression) if compression else residual
-        noise = noise_of(beyond, expected, use, compression)
+    expected = np.where(mask, adjusted(expected, published, mask, compression, rounds=3), published)
+    residual = published - expected
+    beyond = beyond_compression(residual, compression) if compression else residual
+    noise = noise_of(beyond, expected, mask, compression)
+    maps = _maps(expected, published, mask, compression, noise, beyond=beyond)
+    calm, total = mask & (maps.wide < 1), np.count_nonzero(mask)
+    if 0.3 * total < np.count_nonzero(calm) < 0.997 * total:
+        noise = noise_of(beyond, expected, calm, compression, known=noise.compression_sigma)
         maps = _maps(expected, published, mask, compression, noise, beyond=beyond)
-        calm, total = mask & (maps.wide < 1), np.count_nonzero(mask)
-        if np.count_nonzero(calm) > 0.997 * total:
-            break
-        use = calm if np.count_nonzero(calm) > 0.3 * total else mask
     return expected, maps
 
 
@@ -233,7 +233,8 @@ def _regions(maps: _Maps, mask: NDArray[Any]) -> list[_Region]:
     import numpy as np
     from scipy import ndimage
 
-    suspect = ((maps.narrow > _edge(maps, mask)) | (maps.wide > CLEAR_MEAN_Z)) & mask
+    edge = _edge(maps, mask)
+    suspect = ((maps.narrow > edge) | (maps.wide > CLEAR_MEAN_Z)) & mask
     if not suspect.any():
         return []
     log_alarms = _log_false_alarms(maps.wide, mask)
@@ -248,7 +249,9 @@ def _regions(maps: _Maps, mask: NDArray[Any]) -> list[_Region]:
         numbers[index] = strength, level, log_alarms(strength)
         if (strength >= LEAST_MEAN_Z and level >= LEAST_LEVELS and np.count_nonzero(inside) >= LEAST_AREA_PX
                 and numbers[index, 2] <= np.log10(FALSE_ALARMS)):  # fmt: skip
-            kept[box] |= _closed(inside)
+            # A strong area would be drawn too large by what suits a weak one.
+            own = inside & (maps.narrow[box] > max(edge, EDGE_SHARE * float(maps.narrow[box][inside].max())))
+            kept[box] |= _closed(own)
     kept = _filled(kept) & mask
     count, joined = cv2.connectedComponents(kept.astype(np.uint8), connectivity=8)
     regions = []

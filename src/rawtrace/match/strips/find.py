@@ -27,7 +27,7 @@ QUICK, FULL = 48, 12
 #: Originals that are looked at closely where the first look leaves doubt.
 CLOSELY = 2
 #: Least correlation of coarse and of fine detail for a place to be named at all.
-LEAST_SHAPE, LEAST_DETAIL = 0.95, 0.55
+LEAST_SHAPE, LEAST_DETAIL = 0.97, 0.55
 #: The second-best place leaves at least so many times as much unexplained as the best.
 CLEAR = 2.5
 #: Part of the detail that is never explained, as noise and compression go.

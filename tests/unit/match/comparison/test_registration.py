@@ -34,17 +34,16 @@ def test_nothing_to_lay_over_fail(odd: str) -> None:
 
 
 def test_another_picture_fail() -> None:
-    assert register(pictures.cells(seed=1), pictures.cells(seed=2)[20:160, 30:200]) is None
+    assert register(pictures.cells(120, 130, seed=1), pictures.cells(seed=2)[20:120, 30:140]) is None
 
 
 def test_hardly_any_overlap_fail() -> None:
-    original, other = pictures.cells(160, 160, seed=3), pictures.cells(160, 160, seed=4)
-    other[:, :14] = original[:, -14:]
+    original, other = pictures.cells(120, 120, seed=3), pictures.cells(120, 120, seed=4)
+    other[:, :10] = original[:, -10:]
     assert register(original, other) is None
 
 
-@pytest.mark.parametrize("turns", range(4))
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("turns", "mirrored"), [(0, False), (1, True), (3, False)])
 def test_copies_are_exact(turns: int, mirrored: bool) -> None:
     original = pictures.cells()
     published = np.rot90(original[30:170, 20:200], turns)
@@ -65,7 +64,7 @@ def test_turned_reduced_and_compressed() -> None:
     assert _error(found, matrix, published.shape) < 0.1
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.3, 1.6])
+@pytest.mark.parametrize("factor", [0.5, 1.3])
 def test_resized_frames_are_told_exactly(factor: float) -> None:
     original = pictures.cells(240, 280)
     published, matrix = pictures.resized(original, factor)
@@ -91,7 +90,7 @@ def test_inverted_gamma_and_16_bit() -> None:
     assert _error(found, [[1, 0, -40], [0, 1, -10]], published.shape) == 0
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, np.uint16])
 def test_any_type_and_colour(dtype: Any) -> None:
     grey = pictures.cells(120, 130)
     original = np.dstack([grey, grey // 2, 255 - grey]).astype(dtype)

@@ -40,8 +40,7 @@ def test_a_window_of_16_bit(quality: int | None) -> None:
     assert curve.clipped_high == pytest.approx(np.mean(original > 2500), abs=0.03)
 
 
-@pytest.mark.parametrize("exponent", [0.45, 0.8, 1.5, 2.2])
-@pytest.mark.parametrize("quality", [None, 75])
+@pytest.mark.parametrize(("exponent", "quality"), [(0.45, None), (0.8, 75), (1.5, None), (2.2, 75)])
 def test_gamma(exponent: float, quality: int | None) -> None:
     picture = pictures.cells()
     published = pictures.gamma(picture, exponent)

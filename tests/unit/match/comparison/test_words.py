@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rawtrace.match.comparison import words
@@ -42,6 +42,7 @@ def test_placement(matrix: object, shape: tuple[int, int], said: str) -> None:
     assert _words(matrix, shape) == said
 
 
+@settings(max_examples=40)
 @given(
     turn=st.integers(0, 7),
     scale=st.sampled_from([0.3, 0.5, 1.0, 2.0]),

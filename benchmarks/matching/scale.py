@@ -97,13 +97,17 @@ class Crowd:
 
 
 def chosen(half: str, count: int) -> list[Original]:
-    """Return pictures of a half, every so manieth, real ones first."""
-    found = [one for one in originals() if one.half == half and len(described(one.name)) >= 30]
+    """Return about so many pictures of a half, two of three real ones, without those that have hardly a point."""
+    found = [one for one in originals() if one.half == half]
     real = [one for one in found if not one.kind.startswith("simulated")]
     rest = [one for one in found if one.kind.startswith("simulated")]
-    step = max(1, len(real) * 3 // (2 * count))
-    picked = real[::step][: count * 2 // 3]
-    return picked + rest[:: max(1, len(rest) // max(1, count - len(picked)))][: count - len(picked)]
+    picked = _every(real, count * 2 // 3)
+    picked += _every(rest, count - len(picked))
+    return [one for one in picked if len(described(one.name)) >= 30]
+
+
+def _every(found: list[Original], count: int) -> list[Original]:
+    return found[:: max(1, len(found) // max(1, count))][:count]
 
 
 def ask(shelf: Shelf, wanted: dict[int, list[Features]]) -> tuple[list[int], list[float]]:

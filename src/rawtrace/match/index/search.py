@@ -150,15 +150,13 @@ def _divisions(segment: Segment, asked: Probes) -> tuple[NDArray[Any], NDArray[A
     crowded = np.flatnonzero(bits)
     probe, division = [whole], [base[whole]]
     if len(crowded):
-        # The bits that the point is nearest to changing, changed in every way: the likeliest divisions.
+        # The bits that the point is nearest to changing, changed one by one and together, the likeliest first.
         margins = np.where(np.arange(PREFIX_BITS) < bits[crowded, None], asked.margins[crowded], np.inf)
         weakest = np.argpartition(margins, _FLIPPED, axis=1)[:, :_FLIPPED]
-        chosen = _subsets()
-        cost = np.take_along_axis(margins, weakest, 1)
-        unlikely = np.where(np.isinf(cost), np.float32(1e9), cost) @ chosen.T
-        best = np.argpartition(unlikely, DIVISIONS, axis=1)[:, :DIVISIONS]
-        possible = np.take_along_axis(unlikely, best, 1) < 1e9
-        flips = (chosen[best].astype(np.int64) << (PREFIX_BITS - 1 - weakest)[:, None, :]).sum(axis=2)
+        weakest = np.take_along_axis(weakest, np.argsort(np.take_along_axis(margins, weakest, 1), axis=1), 1)
+        chosen, least = _changes()
+        flips = (np.exp2(PREFIX_BITS - 1 - weakest) @ chosen.T).astype(np.int64)
+        possible = least <= bits[crowded, None]
         prefix = (asked.signature[crowded] >> np.uint64(BITS - PREFIX_BITS)).astype(np.int64)
         wanted = (prefix[:, None] ^ flips) >> (PREFIX_BITS - bits[crowded])[:, None]
         probe.append(np.repeat(crowded, DIVISIONS).reshape(-1, DIVISIONS)[possible])
@@ -171,11 +169,18 @@ def _divisions(segment: Segment, asked: Probes) -> tuple[NDArray[Any], NDArray[A
 
 
 @cache
-def _subsets() -> NDArray[Any]:
-    """Return all ways to choose among the weakest bits."""
+def _changes() -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return which of the weakest bits are changed, the likeliest ways first, and how many bits each way needs.
+
+    The likelihood of a change falls with its margin; of the n-th weakest bit that is about n times as large as of the
+    weakest, and the margins of several changes add up.
+    """
     import numpy as np
 
-    return ((np.arange(1 << _FLIPPED)[:, None] >> np.arange(_FLIPPED)) & 1).astype(np.float32)
+    ways = (np.arange(1 << _FLIPPED)[:, None] >> np.arange(_FLIPPED)) & 1
+    cost = (ways * (np.arange(_FLIPPED) + 1.0)).sum(axis=1) + 0.5 * np.maximum(ways.sum(axis=1) - 1, 0)
+    ways = ways[np.argsort(cost, kind="stable")[:DIVISIONS]]
+    return ways.astype(np.float64), (ways * (np.arange(_FLIPPED) + 1)).max(axis=1)
 
 
 @cache

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rawtrace.match.features import Features
 
 #: So many neighbours of about the same size are joined.
-FAN = 4
+FAN = 2
 #: Views of the smallest segments, about; a size class up has ``FAN`` times as many points.
 SMALLEST = 1_000
 

@@ -25,10 +25,23 @@ from rawtrace.cli.main import EXIT_BUG, run_for_code
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # `forging` is a package of this folder alone
 FORGE = runpy.run_path(str(HERE / "forge.py"))
+PROCESSES = runpy.run_path(str(HERE / "processes.py"))
 CASES = tuple(FORGE["cases"]())
 SCHEMA = Path(rawtrace.__file__).parent / "render" / "schema" / "report-1.json"
 REPORT = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
 SECONDS = 30
+#: Cases of every kind that also run in a process that is started anew: verdicts, an error, a batch, odd names, sealing.
+ANEW = tuple(
+    HERE / "cases" / name
+    for name in (
+        "figure-with-sealed-parents",
+        "folder-empty-cannot-be-sealed_fail",
+        "image-plane-changed_fail",
+        "name-that-is-no-unicode",
+        "nothing-at-all_fail",
+        "one-bad-path-among-good_fail",
+    )
+)
 MAX_OUTPUT = 4 << 20
 MAX_MESSAGE = 2_000
 #: Capabilities that let root read what has no permissions.
@@ -44,6 +57,17 @@ def lab() -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="rawtrace-conformance-") as folder:
         Path(folder, "cases").mkdir()
         yield FORGE["Lab"](Path(folder, "keys"))
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Any]:
+    """Runs commands in processes of their own; None where a system does not fork, and each is started anew."""
+    if not PROCESSES["FORKS"]:
+        yield None
+        return
+    made = PROCESSES["Processes"](clean_environment())
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -69,17 +93,31 @@ def skip_what_cannot_be_had(needs: list[str]) -> None:
 
 
 @pytest.mark.parametrize("made", CASES, indirect=True, ids=lambda folder: folder.name)
-def test_case(made: tuple[Path, dict[str, Any]]) -> None:
+def test_case(made: tuple[Path, dict[str, Any]], processes: Any) -> None:
     folder, expected = made
     before = {path.name for path in folder.iterdir()}
-    check_machine(folder, expected)
+    check_machine(run(folder, expected, "--json", processes=processes), expected)
     check_people(folder, expected)
     assert {path.name for path in folder.iterdir()} == before, "nothing is left behind"
 
 
-def check_machine(folder: Path, expected: dict[str, Any]) -> None:
+@pytest.mark.parametrize("made", ANEW, indirect=True, ids=lambda folder: folder.name)
+def test_a_forked_process_says_what_a_new_one_says(made: tuple[Path, dict[str, Any]], processes: Any) -> None:
+    if processes is None:
+        pytest.skip("this system does not fork: every case has a new process anyway")
+    folder, expected = made
+    new, forked = run(folder, expected, "--json"), run(folder, expected, "--json", processes=processes)
+    check_machine(new, expected)
+    assert (forked.returncode, forked.stderr) == (new.returncode, new.stderr)
+    assert without_times(forked.stdout) == without_times(new.stdout)
+
+
+def without_times(output: bytes) -> bytes:
+    return re.sub(rb'"(checked_at|seconds)":[^,}]+', b"", output)
+
+
+def check_machine(done: subprocess.CompletedProcess[bytes], expected: dict[str, Any]) -> None:
     """What programs see: ``--json``, in a process of its own."""
-    done = run(folder, expected, "--json")
     check_streams(done.returncode, done.stdout, done.stderr, MAX_OUTPUT)
     assert done.returncode == expected["exit_code"], done.stdout[-3000:] + done.stderr
     if "verdict" in expected:
@@ -108,21 +146,33 @@ def check_people(folder: Path, expected: dict[str, Any]) -> None:
         assert errors == b""
 
 
-def run(folder: Path, expected: dict[str, Any], *options: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command line; bound by permissions where the case is about them and we are root."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("RAWTRACE", "PYTHON", "XDG"))}
-    environment |= {
+def clean_environment() -> dict[str, str]:
+    """What a process of ours is started with."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("RAWTRACE", "PYTHON", "XDG"))}
+    return kept | {
         "PYTHONPATH": str(Path(rawtrace.__file__).parents[1]),  # the one that is under test
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONWARNINGS": "error",
-        "XDG_CONFIG_HOME": str(folder / "no-store"),
-        "HOME": str(folder),
         "NO_COLOR": "1",
     }
+
+
+def run(
+    folder: Path, expected: dict[str, Any], *options: str, processes: Any = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line; bound by permissions where the case is about them and we are root."""
+    environment = {**clean_environment(), "XDG_CONFIG_HOME": str(folder / "no-store"), "HOME": str(folder)}
     humbly: tuple[str, ...] = ()
-    if "unprivileged" in expected.get("needs", []) and os.geteuid() == 0:
-        humbly = ("setpriv", f"--bounding-set={WITHOUT}", f"--inh-caps={WITHOUT}")
     command, *rest = arguments_of(expected)
+    if "unprivileged" in expected.get("needs", []):
+        if os.geteuid() == 0:
+            humbly = ("setpriv", f"--bounding-set={WITHOUT}", f"--inh-caps={WITHOUT}")
+    elif processes is not None:
+        asked = [command, *options, *rest]
+        done: subprocess.CompletedProcess[bytes] = processes.run(
+            asked, cwd=folder, environment=environment, within_s=SECONDS
+        )
+        return done
     return subprocess.run(
         [*humbly, sys.executable, "-m", "rawtrace", command, *options, *rest],
         cwd=folder,

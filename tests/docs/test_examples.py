@@ -3,6 +3,8 @@
 The rules, which CONTRIBUTING.md repeats for authors:
 
 - Before each fenced ``console`` or ``bash`` block stands ``<!-- run -->`` or ``<!-- not run: REASON -->``.
+- ``<!-- run: on PAGE -->`` stands before a block whose commands are run on that page, in this order, as they are here
+  or with more options; what is shown here must be printed there.
 - ``<!-- setup: COMMAND -->`` runs COMMAND unseen at that place of the page.
 - ``<!-- needs: PROGRAM -->`` skips the page, in words, where that program is not installed.
 - The blocks of one page run in order, in one new empty folder, in one shell.
@@ -15,11 +17,13 @@ The rules, which CONTRIBUTING.md repeats for authors:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,7 @@ PAGES = [
 ]
 FENCE = re.compile(r"^(?P<fence>`{3,})(?P<kind>console|bash|sh|shell)\s*$")
 MARK = re.compile(r"^<!--\s*(?P<kind>run|not run|setup)\s*(?::\s*(?P<text>.*?))?\s*-->$")
+ELSEWHERE = re.compile(r"on (?P<page>\S+\.md)")
 NEEDS = re.compile(r"^<!-- needs: (\S+) -->$", re.MULTILINE)
 MIN_REASON = 15
 #: Pages that run several servers, one after another: for `make soak`.
@@ -85,7 +90,7 @@ def read(page: Path) -> tuple[list[Block], list[Step]]:
                 number += 1
             block = Block(began, mark, reason, _steps(found["kind"], lines[began:number], began + 1))
             blocks.append(block)
-            if mark == "run":
+            if mark == "run" and not reason:
                 steps += block.steps
             number += 1
             mark, reason = "", ""
@@ -122,6 +127,26 @@ def matches(shown: list[str], actual: str) -> str:
         if not any(pattern.fullmatch(candidate) for candidate in lines):
             return line
     return ""
+
+
+def guests(page: Path) -> Iterator[tuple[Path, Block]]:
+    """Yield the blocks of other pages that are run on this one."""
+    for other in PAGES:
+        for block in read(other)[0]:
+            found = ELSEWHERE.fullmatch(block.reason)
+            if block.mark == "run" and found and ROOT / found["page"] == page:
+                yield other, block
+
+
+def check_guest(page: Path, block: Block, printed: list[tuple[str, str]]) -> None:
+    """Every command of the block has been run, in its order, and printed what the block shows."""
+    left = iter(printed)
+    for step in block.steps:
+        where = f"{page.name}:{step.line}: {step.command}"
+        output = next((output for command, output in left if f"{command} ".startswith(f"{step.command} ")), None)
+        assert output is not None, f"not run on the page that is named: {where}"
+        missing = matches(step.shown, output)
+        assert not missing, f"not in the output: {missing!r}\n{where}\n{output}"
 
 
 def run_page(steps: list[Step], folder: Path) -> list[tuple[int, str]]:
@@ -177,6 +202,9 @@ def test_every_example_runs_and_prints_what_is_shown(page: Path, tmp_path: Path)
         assert code == 0 or next_asks, f"exit code {code}: {where}"
         missing = matches(step.shown, output)
         assert not missing, f"not in the output: {missing!r}\n{where}"
+    printed = [(step.command, output) for step, (_, output) in zip(steps, results, strict=True)]
+    for other, block in guests(page):
+        check_guest(other, block, printed)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -187,6 +215,10 @@ def test_every_block_is_marked_and_unexecuted_ones_say_why(page: Path) -> None:
         assert block.mark, f"{where}: put <!-- run --> or <!-- not run: REASON --> before this block"
         if block.mark == "not run":
             assert len(block.reason) >= MIN_REASON, f"{where}: say why this block cannot run"
+        elif block.reason:
+            found = ELSEWHERE.fullmatch(block.reason)
+            assert found, f"{where}: put <!-- run: on PAGE -->, or <!-- run --> alone"
+            assert ROOT / found["page"] in PAGES, f"{where}: nothing is run on {found['page']}"
 
 
 def test_most_blocks_run() -> None:
@@ -206,6 +238,22 @@ def test_most_blocks_run() -> None:
 )
 def test_comparison_is_in_order_and_by_whole_lines(shown: list[str], actual: str, missing: str) -> None:
     assert matches(shown, actual) == missing
+
+
+@pytest.mark.parametrize(
+    ("command", "shown", "said"),
+    [
+        ("trace a", "found", ""),
+        ("trace", "found", ""),
+        ("tra", "found", "not run on the page"),
+        ("compare a", "found", "not run on the page"),
+        ("trace a", "lost", "not in the output"),
+    ],
+)
+def test_a_block_that_runs_on_another_page_is_compared_there(command: str, shown: str, said: str) -> None:
+    block = Block(1, "run", "on b.md", [Step(command, 2, [shown])])
+    with pytest.raises(AssertionError, match=said) if said else contextlib.nullcontext():
+        check_guest(ROOT / "a.md", block, [("make it", ""), ("trace a --report r.html", "found\n")])
 
 
 def test_a_failing_command_is_noticed(tmp_path: Path) -> None:

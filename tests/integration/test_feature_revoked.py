@@ -5,29 +5,38 @@ By commands alone, as an authority and a reader would do it.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
-import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rawtrace.cli.main import run_for_code
 
-def rawtrace(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rawtrace", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+
+@dataclass(frozen=True)
+class Run:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def rawtrace(folder: Path, *arguments: str) -> Run:
+    """Run one command inside this process: some seventy of them are run here."""
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        code = run_for_code(list(arguments))
+    return Run(code, output.getvalue(), errors.getvalue())
 
 
 def done(folder: Path, *arguments: str) -> str:
     run = rawtrace(folder, *arguments)
-    assert run.returncode == 0, run.stderr
+    assert run.code == 0, run.stderr
     return run.stdout
 
 
@@ -99,11 +108,11 @@ def test_an_authority_cannot_speak_of_what_it_never_certified_fail(place: Path) 
         place, "authority", "revoke", "authority", "--product", "Example Optics", "Camera 7",
         "--reason", "privilegeWithdrawn",
     )  # fmt: skip
-    assert run.returncode == 1
+    assert run.code == 1
     assert "never certified an instrument called Example Optics Camera 7" in run.stderr
     assert "Example Optics Camera 6" in run.stderr
     for wrong in (["--feature", "hdr"], ["--product", "A", "B", "--serial", "1a"], ["--firmware-to", "1"]):
-        assert rawtrace(place, "authority", "revoke", "authority", "--reason", "superseded", *wrong).returncode == 2
+        assert rawtrace(place, "authority", "revoke", "authority", "--reason", "superseded", *wrong).code == 2
 
 
 def test_what_the_agent_seals_is_found_by_a_range_of_firmware(place: Path) -> None:

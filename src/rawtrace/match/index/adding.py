@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rawtrace.errors import DiskFullError, Error, PictureIndexError
-from rawtrace.match.index import records
+from rawtrace.match.index import records, seals
 from rawtrace.match.index.describe import Stamp, describe, digest_of, image_files, stamp_of
 from rawtrace.match.index.records import GIVEN_UP, UNREADABLE, WHOLE, Source
 from rawtrace.match.index.workers import Bounds, Outcome, Task, read_all
@@ -22,6 +22,7 @@ from rawtrace.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from rawtrace.match.index.pictures import PictureIndex
+    from rawtrace.match.index.seals import SealReader
 
 BOUNDS = Bounds()
 #: A file system's clock may be so coarse, ns.
@@ -38,8 +39,12 @@ class Added:
     ----------
     added, replaced, moved, copied, unchanged : int
         How many.
+    sealed : int
+        How many of the files have a seal that is kept; 0 where nobody looked for seals.
     problems : list of (path, sentence)
         Files that could not be read, and paths that are not there.
+    seal_problems : list of (path, sentence)
+        Files whose seal is not kept.
     """
 
     added: int = 0
@@ -47,7 +52,9 @@ class Added:
     moved: int = 0
     copied: int = 0
     unchanged: int = 0
+    sealed: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
+    seal_problems: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def known(self) -> int:
@@ -63,6 +70,7 @@ def add(
     thorough: bool = False,
     bounds: Bounds = BOUNDS,
     task: Task = describe,
+    seal_reader: SealReader | None = None,
     progress: Progress = SILENT,
 ) -> Added:
     """Add files and the images below folders.
@@ -79,6 +87,8 @@ def add(
     bounds : Bounds
     task : callable
         What reads a file; tests give their own.
+    seal_reader : SealReader, optional
+        What finds the seals of files; without it, seals that are kept stay as they are.
     progress : Progress
         Told the files.
 
@@ -113,6 +123,12 @@ def add(
             index.refresh()
             since = 0
     progress.finish()
+    if seal_reader is not None:
+        progress.start("reading seals", len(files))
+        for path in files.values():
+            _note_seal(index, path, seal_reader, done)
+            progress.advance(1)
+        progress.finish()
     index.refresh(progress=progress)
     return done
 
@@ -209,3 +225,36 @@ def _keep(index: PictureIndex, outcome: Outcome, done: Added) -> None:
         done.replaced += 1
     else:
         done.added += 1
+
+
+def _note_seal(index: PictureIndex, path: Path, reader: SealReader, done: Added) -> None:
+    """Keep the seal of an indexed file as it is now: also of an unchanged one, which may have been sealed since."""
+    with index.reading() as connection:
+        source = records.source_at(connection, path)
+        before = None if source is None else seals.kept_of(connection, source.number)
+    if source is None or source.state != WHOLE:
+        return
+    store, facts = None, None
+    try:
+        store = reader.store_of(path)
+        if store is not None and before is not None and before.store == store:
+            done.sealed += 1
+            return
+        if store is not None:
+            facts = reader.read(store)
+            seals.check(store, facts)
+    except Error as error:
+        done.seal_problems.append((str(path), error.message))
+        store, facts = None, None
+    if facts is None and before is None:
+        return
+    with index.writing() as connection:
+        # Another run may have put something else in its place meanwhile; it then looks at the seal itself.
+        current = records.source_at(connection, path)
+        if current is None or current.number != source.number:
+            return
+        if store is None or facts is None:
+            seals.forget(connection, source.number)
+            return
+        seals.note(connection, source.number, store, facts)
+    done.sealed += 1

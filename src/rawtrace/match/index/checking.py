@@ -15,7 +15,7 @@ from rawtrace.match.index import records
 from rawtrace.match.index.codebook import CELLS
 from rawtrace.match.index.postings import Segment
 from rawtrace.match.index.shelf import postings_of
-from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SOURCES, VIEWS
+from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SEALS, SOURCES, VIEWS
 from rawtrace.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _of_database(index: PictureIndex) -> list[str]:
             known = {source.number for source in records.sources(connection)}
         except PictureIndexError as error:
             return [*problems, error.message]
-        for table, what in ((SCENES, "scenes"), (PLANES, "planes"), (VIEWS, "views")):
+        for table, what in ((SCENES, "scenes"), (PLANES, "planes"), (VIEWS, "views"), (SEALS, "seals")):
             owners = set(connection.execute(sa.select(table.c.source).distinct()).scalars())
             problems += [
                 f"{what} belong to source {number}, which is not there" for number in sorted(owners - known, key=str)

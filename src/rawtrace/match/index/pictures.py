@@ -27,7 +27,7 @@ from rawtrace.database import Database, insert_missing, open_database
 from rawtrace.errors import DatabaseError, Error, MalformedError, PictureIndexError, from_os_error
 from rawtrace.image.views import RENDERING
 from rawtrace.match.features import VERSION, Features, from_bytes
-from rawtrace.match.index import records
+from rawtrace.match.index import records, seals
 from rawtrace.match.index.describe import Stamp, rendered, stamp_of
 from rawtrace.match.index.imagecodes import ImageCodes
 from rawtrace.match.index.records import IndexedView, Source
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rawtrace.match.index.adding import Added
+    from rawtrace.match.index.seals import SealReader
     from rawtrace.match.index.workers import Bounds
 
 DATABASE_FILE = "index.sqlite"
@@ -125,13 +126,16 @@ class PictureIndex:
         workers: int = 0,
         thorough: bool = False,
         bounds: Bounds | None = None,
+        seal_reader: SealReader | None = None,
         progress: Progress = SILENT,
     ) -> Added:
         """Add files and folders; see ``rawtrace.match.index.adding.add``."""
         from rawtrace.match.index import adding
 
         chosen = bounds if bounds is not None else adding.BOUNDS
-        return adding.add(self, paths, workers=workers, thorough=thorough, bounds=chosen, progress=progress)
+        return adding.add(
+            self, paths, workers=workers, thorough=thorough, bounds=chosen, seal_reader=seal_reader, progress=progress
+        )
 
     def remove(self, path: Path | str) -> int:
         """Remove a file, or all files below a folder, from the index; return how many."""
@@ -247,6 +251,11 @@ class PictureIndex:
         """Return all sources by path."""
         with self.reading() as connection:
             return list(records.sources(connection))
+
+    def seal_labels(self) -> dict[str, str]:
+        """Return the label of the active manifest by path, of all sources whose seal is kept."""
+        with self.reading() as connection:
+            return {os.fsdecode(path): label for path, label in seals.labels(connection).items()}
 
     def counts(self) -> dict[str, int]:
         """Return how many sources, scenes, planes and views there are, and how many sources in each state."""

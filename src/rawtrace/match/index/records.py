@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from rawtrace.errors import PictureIndexError
 from rawtrace.match.index.describe import Description, Stamp
-from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SOURCES, VIEWS
+from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SEAL_CODES, SEALS, SOURCES, VIEWS
 from rawtrace.match.model import Where
 
 #: Everything was read.
@@ -196,7 +196,7 @@ def delete(connection: sa.Connection, path: Path | str) -> bool:
         return False
     mine = sa.select(VIEWS.c.number).where(VIEWS.c.source == number)
     connection.execute(sa.delete(FEATURES).where(FEATURES.c.view.in_(mine)))
-    for table in (VIEWS, PLANES, SCENES):
+    for table in (VIEWS, PLANES, SCENES, SEALS, SEAL_CODES):
         connection.execute(sa.delete(table).where(table.c.source == number))
     connection.execute(sa.delete(SOURCES).where(SOURCES.c.number == number))
     return True

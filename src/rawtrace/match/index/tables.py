@@ -103,4 +103,22 @@ FEATURES = sa.Table(
     sa.Column("view", _NUMBER, primary_key=True),
     sa.Column("features", Bytes, nullable=False),
 )
-TABLES = (ABOUT, SOURCES, SCENES, PLANES, VIEWS, FEATURES)
+SEALS = sa.Table(
+    "index_seal",
+    _TABLES,
+    sa.Column("source", _NUMBER, primary_key=True, autoincrement=False),
+    # Of the active manifest; copies of a file have the same.
+    sa.Column("label", sa.Text, nullable=False, index=True),
+    sa.Column("claim", sa.Text, nullable=False),
+    sa.Column("store", Bytes, nullable=False),
+)
+# Data-Codes of what is sealed: of the file, as its seal states it, and of its scenes.
+SEAL_CODES = sa.Table(
+    "index_seal_code",
+    _TABLES,
+    sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("source", _NUMBER, nullable=False, index=True),
+    sa.Column("code", Bytes, nullable=False),
+    sqlite_autoincrement=True,
+)
+TABLES = (ABOUT, SOURCES, SCENES, PLANES, VIEWS, FEATURES, SEALS, SEAL_CODES)

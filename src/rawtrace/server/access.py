@@ -85,6 +85,8 @@ class Route:
         Bytes.
     spools : bool
         The body may be large and goes to a temporary file.
+    spool_limit : str
+        Which of the settings' limits says how large a spooled body may be.
     before : str
         As ``handler``: refuses, before any of the body is taken in, what can be refused without it.
     counts : bool
@@ -98,6 +100,7 @@ class Route:
     roles: tuple[Role, ...]
     body_limit: int = 1 << 16
     spools: bool = False
+    spool_limit: str = "upload_bytes"
     before: str = ""
     counts: bool = True
 

@@ -169,6 +169,22 @@ ROUTES: tuple[Route, ...] = (
     Route(method="GET", path="/ocsp/{request:path}", handler="api.status:ocsp_asked", roles=_EVERYBODY),
     Route(method="GET", path="/crl", handler="api.status:crl", roles=_EVERYBODY, counts=False),
     Route(method="GET", path="/trust-list", handler="api.status:trust_list", roles=_EVERYBODY, counts=False),
+    # --- seals found again
+    Route(method="GET", path="/c2pa/v1/matches/byBinding", handler="api.recovery:by_binding", roles=_EVERYBODY),
+    Route(method="POST", path="/c2pa/v1/matches/byBinding", handler="api.recovery:by_large_binding", roles=_EVERYBODY),
+    Route(
+        method="POST",
+        path="/c2pa/v1/matches/byContent",
+        handler="api.recovery:by_content",
+        before="api.recovery:before_content",
+        roles=_EVERYBODY,
+        spools=True,
+        spool_limit="picture_bytes",
+    ),
+    Route(method="GET", path="/c2pa/v1/manifests/{manifestId}", handler="api.recovery:manifest", roles=_EVERYBODY),
+    Route(
+        method="GET", path="/c2pa/v1/services/supportedAlgorithms", handler="api.recovery:algorithms", roles=_EVERYBODY
+    ),
     # --- handles
     Route(method="GET", path="/api/handles/{prefix}/{suffix:path}", handler="api.handles:resolve", roles=_EVERYBODY),
     # --- enrolment

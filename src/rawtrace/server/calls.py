@@ -215,7 +215,7 @@ def endpoint(
                 await run_in_threadpool(before, call)
             if request.method not in _READS and route.spools:
                 spooled = cleanup.enter_context(_spool(store))
-                await _copy(request, spooled, store.settings.limits.upload_bytes)
+                await _copy(request, spooled, getattr(store.settings.limits, route.spool_limit))
                 call = dataclasses.replace(call, spooled=spooled)
             elif request.method not in _READS:
                 call = dataclasses.replace(call, body=await _read(request, route.body_limit))

@@ -67,6 +67,7 @@ _TITLES = {
     409: "It would contradict what is there",
     412: "It has changed meanwhile",
     413: "Too large",
+    414: "The address is too long",
     415: "Not accepted in that form",
     422: "Refused",
     429: "Too many requests",

@@ -76,6 +76,9 @@ class Offers:
         Holds copies of the logs of other stores.
     federation : bool
         Publishes the trust data of a federation.
+    index : str
+        Gives the seals of an index of pictures to whoever asks by code or picture: a folder, relative to the store's,
+        or ``postgresql://…``; empty: it gives none.
     """
 
     gateway: bool = False
@@ -84,6 +87,7 @@ class Offers:
     witness: bool = False
     mirror: bool = False
     federation: bool = False
+    index: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +164,21 @@ class Limits:
         By each instrument.
     upload_bytes : int
         Largest file that is certified on upload.
+    pictures_per_minute : int
+        By each caller, to be looked for in the index that is offered.
+    picture_bytes : int
+        Largest of them.
+    pictures_need_token : bool
+        Whether whoever sends one must show a token, of whatever role.
     """
 
     requests_per_minute: int = 600
     seals_per_minute: int = 600
     seals_per_day: int = 100_000
     upload_bytes: int = 1 << 34
+    pictures_per_minute: int = 6
+    picture_bytes: int = 1 << 25
+    pictures_need_token: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ from rawtrace.progress import SILENT, Progress
 from rawtrace.server.access import Access
 from rawtrace.server.attempts import Attempts
 from rawtrace.server.logdesk import LogDesk
+from rawtrace.server.recovery import RecoveryDesk
 from rawtrace.server.seals import SealDesk
 from rawtrace.server.settings import Settings, read_settings
 from rawtrace.trust import keys, sources
@@ -90,6 +91,8 @@ class Store:
         """Takes delivered seals in."""
         self.log_desk = LogDesk(self)
         """Takes in what proves seals, many at once."""
+        self.recovery = RecoveryDesk(self)
+        """Finds seals again in the index that is offered."""
         self.issuing = threading.Lock()
         """Held while the authority's folder changes: one certificate or status at a time."""
 
@@ -251,6 +254,7 @@ class Store:
         """Close log and database."""
         if "log" in self.__dict__:
             self.log.close()
+        self.recovery.close()
         self.database.close()
 
     def __enter__(self) -> Store:

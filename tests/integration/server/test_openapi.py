@@ -24,6 +24,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from rawtrace.database import METADATA
+from rawtrace.match import strangers
+from rawtrace.match.index import PictureIndex
+from rawtrace.match.index.tables import TABLES
 from rawtrace.server.access import Role, Route
 from rawtrace.server.app import ROUTES, create_app
 from rawtrace.server.store import Store
@@ -48,6 +51,9 @@ schemathesis.serializer.alias(
         "application/x-ndjson",
         "application/vnd.datacite.datacite+xml",
         "application/ocsp-request",
+        "image/png",
+        "image/jpeg",
+        "image/tiff",
     ],
     "application/octet-stream",
 )
@@ -75,11 +81,22 @@ def test_operation_ids_are_unique() -> None:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     more = (
-        "[offers]\ngateway = false\ncertify = false\ntime = false\nwitness = true\nmirror = true\n"
-        "[limits]\nrequests_per_minute = 1000000\n"
+        "[offers]\ngateway = false\ncertify = false\ntime = false\nwitness = true\nmirror = true\nindex = 'pictures'\n"
+        "[limits]\nrequests_per_minute = 1000000\npictures_per_minute = 1000000\n"
     )
-    with Store.open(found(tmp_path_factory.mktemp("openapi") / "store", more=more)) as opened:
+    folder = found(tmp_path_factory.mktemp("openapi") / "store", more=more)
+    PictureIndex.open(folder / "pictures", create=True).close()
+    with Store.open(folder) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictures_are_read_here() -> Iterator[None]:
+    """Spare a process for each picture: that it is one has tests of its own."""
+    bounded = strangers.read_all
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(strangers, "read_all", lambda files, **more: bounded(files, **{**more, "workers": 0}))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +117,12 @@ def state_of(store: Store) -> str:
             if not table.name.startswith(KEPT_APART):
                 rows = sorted(repr(tuple(row)) for row in connection.execute(sa.select(table)))
                 digest.update(repr((table.name, rows)).encode())
+    with PictureIndex.open(store.folder / "pictures") as index, index.reading() as connection:
+        for table in TABLES:
+            rows = sorted(repr(tuple(row)) for row in connection.execute(sa.select(table)))
+            digest.update(repr((table.name, rows)).encode())
     for path in sorted(store.folder.rglob("*")):
-        if path.is_file() and not path.name.startswith("store.sqlite"):
+        if path.is_file() and not path.name.startswith(("store.sqlite", "index.sqlite")):
             digest.update(repr((str(path), path.read_bytes())).encode())
     return digest.hexdigest()
 

@@ -18,6 +18,7 @@ _SAME, _LESS = 0.9, 0.25
 #: Share of the deviation that a simple cause must take away.
 _EXPLAINS = 0.75
 _FOLLOWS = 0.85
+_SIMILAR = 0.7
 _LONGEST_EDGE = 640
 
 
@@ -55,7 +56,8 @@ def kind_of(box: tuple[slice, slice], pixels: NDArray[Any], expected: NDArray[An
         if _correlation(soft, theirs) > _FOLLOWS:
             left[BLURRED] = min(left.get(BLURRED, np.inf), float(np.mean((theirs - soft) ** 2)))
     slope, rest = _line(ours, theirs)
-    if slope > 0.1:
+    # Any line explains a mere difference of brightness; contrast keeps what there is to see.
+    if slope > 0.1 and _correlation(ours, theirs) > _SIMILAR:
         left[CONTRAST] = rest
     best = min(left, key=lambda kind: left[kind])
     if best and left[best] - noise < (1 - _EXPLAINS) * apart:

@@ -49,7 +49,13 @@ class Unmixed:
 
 
 def unmix(
-    warped: NDArray[Any], target: NDArray[Any], mask: NDArray[Any], *, groups: int, within: int = 1
+    warped: NDArray[Any],
+    target: NDArray[Any],
+    mask: NDArray[Any],
+    *,
+    groups: int,
+    start: tuple[NDArray[Any], NDArray[Any]],
+    within: int = 1,
 ) -> Unmixed | None:
     """Solve for the curve.
 
@@ -63,6 +69,8 @@ def unmix(
         (Y, X).
     groups : int
         Into how many groups places are dealt for ``parts``.
+    start : tuple of ndarray
+        (x, y): the curve as single pixels say it, from which edited blocks are told at first.
     """
     import numpy as np
 
@@ -92,7 +100,8 @@ def unmix(
     y, x = np.nonzero(full)
     tile = max(2, min(rows, columns) // 8)
     group = (y // tile * 3 + x // tile) % groups
-    return _solve(nodes, design, means.astype(float), group, groups, size**2)
+    heights = np.interp(nodes, *start)
+    return _solve(nodes, design, means.astype(float), group, groups, size**2, heights)
 
 
 def _nodes(values: NDArray[Any]) -> NDArray[Any] | None:
@@ -111,7 +120,13 @@ def _nodes(values: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def _solve(
-    nodes: NDArray[Any], design: NDArray[Any], means: NDArray[Any], group: NDArray[Any], groups: int, pixels: int
+    nodes: NDArray[Any],
+    design: NDArray[Any],
+    means: NDArray[Any],
+    group: NDArray[Any],
+    groups: int,
+    pixels: int,
+    heights: NDArray[Any],
 ) -> Unmixed:
     import numpy as np
 
@@ -121,17 +136,17 @@ def _solve(
         left, here, right = nodes[row : row + 3]
         bends[row, row : row + 3] = (right - here) / (right - left), -1, (here - left) / (right - left)
     # Near black and white, rounding does not average out.
-    even = _evened(means) * np.where((means < 1.5) | (means > 253.5), 0.2, 1.0)
-    weight, heights, noise = even, np.zeros(length), 10.0
+    even = _evened(design @ heights) * np.where((means < 1.5) | (means > 253.5), 0.2, 1.0)
+    rest = means - design @ heights
     for _ in range(_ROUNDS):
+        noise = max(1.4826 * _weighted_median(np.abs(rest), even), 0.15)
+        # Tukey's weights: blocks that were edited or written over lose all say.
+        weight = even * (np.clip(1 - (rest / (6 * noise)) ** 2, 0, 1) ** 2 + 1e-4)
         stiff = (noise / _BEND) ** 2 * bends.T @ bends + 1e-6 * np.eye(length)
         weighted = design * weight[:, None]
         normal = weighted.T @ design + stiff
         heights = np.linalg.solve(normal, weighted.T @ means)
         rest = means - design @ heights
-        noise = max(1.4826 * float(np.median(np.abs(rest))), 0.15)
-        # Tukey's weights: blocks that were edited or written over lose all say.
-        weight = even * (np.clip(1 - (rest / (6 * noise)) ** 2, 0, 1) ** 2 + 1e-4)
     error = noise * np.sqrt(np.diag(np.linalg.inv(normal)))
     systems = []
     for place in range(-1, groups):
@@ -141,8 +156,16 @@ def _solve(
     return Unmixed(nodes, heights, error, design.sum(0) * pixels, tuple(systems), noise)
 
 
+def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
+    import numpy as np
+
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+
+
 def _evened(means: NDArray[Any]) -> NDArray[Any]:
-    """Weigh blocks so that rare brightnesses have a say beside a large background."""
+    """Weigh blocks so that rare brightnesses, as expected, have a say beside a large background."""
     import numpy as np
 
     low, high = float(means.min()), float(means.max())

@@ -8,7 +8,7 @@ Normative text: ``docs/spec/codes.md``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.image.planes import PIECE_BYTES
@@ -96,6 +96,33 @@ def scene_views(image: Image, scene: Scene, *, limit: int = MAX_VIEWS) -> Iterat
                 stack.add(band)
             stack.end_plane()
         yield from stack.views()
+
+
+def view_at(
+    image: Image, scene: Scene, *, channel: int | None, z: int | None, t: int | None, projection: str
+) -> View | None:
+    """Render one view again, reading no more planes than it is made of; ``None`` where the scene has none such.
+
+    Raises
+    ------
+    PixelsError
+    """
+    place, time = channel or 0, t or 0
+    if not (0 <= place < scene.c and 0 <= time < scene.t) or projection not in {"", "max"}:
+        return None
+    wanted = range(scene.z) if projection else (z or 0,)
+    if not projection and not 0 <= (z or 0) < scene.z:
+        return None
+    stack = Stack(scene, place, time)
+    for plane in wanted:
+        for band in image.bands(scene, PlaneIndex(plane, place, time)):
+            stack.add(band)
+        stack.end_plane()
+    found = list(stack.views())
+    if projection:
+        return found[1] if len(found) > 1 else None
+    # One plane is its own sharpest; it is called what it was asked for.
+    return replace(found[0], z=z, channel=channel) if found else None
 
 
 def stacks_of(scene: Scene, *, limit: int = MAX_VIEWS) -> tuple[tuple[int, int], ...]:

@@ -19,7 +19,8 @@ from rawtrace.image.codes import bits_of, codes_of
 from rawtrace.image.reader import Image, PlaneIndex, Scene, open_image
 from rawtrace.image.views import luminance
 from rawtrace.match.find import find, which_plane
-from rawtrace.match.model import Evidence, Match, Relation, Where
+from rawtrace.match.model import Evidence, Match, Placement, Relation, Where
+from rawtrace.match.strips import find_strip, looks_like_blot
 from rawtrace.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 MAX_PLANES = 2_000
 #: Planes of an original that are compared to say which of them is shown.
 MAX_RANKED = 120
+#: Blots and gels in which a strip is looked for; the time grows with them.
+MAX_BLOTS = 1_000
+#: What looks less like a blot or a gel than this is not looked for as a strip of one.
+MAY_BE_BLOT = 0.5
 #: A projection stays the answer unless a plane explains the picture better than it by this much.
 _CLEARLY = 0.01
 
@@ -81,6 +86,9 @@ def look_up(path: Path, gallery: Gallery, *, limit: int = 10, progress: Progress
     if not found:
         progress.start(f"looking for {path.name}", None)
         found = find(picture, gallery, limit=limit)
+        if not any(match.relation is Relation.SAME for match in found):
+            # Points are silent on blots and gels, or see the same lane everywhere.
+            found = (*_by_strips(picture, gallery, notes, limit=limit), *found)[:limit]
         progress.finish()
     planes = tuple(_with_plane(match, picture, notes) for match in found)
     return LookedUp(matches=_without_doubles(planes), picture=picture, notes=tuple(notes))
@@ -104,6 +112,33 @@ def _by_planes(path: Path, gallery: Gallery, notes: list[str], progress: Progres
             notes.append(f"{len(places)} of {len(told)} planes are those of {source}, scene {scene}")
         found.append(Match(where=where, evidence=Evidence.PIXELS, correlation=1.0, score=float(len(places))))
     return tuple(found)
+
+
+def _by_strips(picture: NDArray[Any], gallery: Gallery, notes: list[str], *, limit: int) -> tuple[Match, ...]:
+    """Look for a strip of a blot or gel in what the gallery keeps of such; nothing where it keeps none."""
+    kept = getattr(gallery, "strips", None)
+    if kept is None or looks_like_blot(picture) < MAY_BE_BLOT:
+        return ()
+    originals = list(kept(MAX_BLOTS))
+    if len(originals) == MAX_BLOTS:
+        notes.append(f"strips were looked for in the {MAX_BLOTS:,} blots that were added last")
+    found = find_strip(picture, originals, limit=limit)
+    return tuple(_scaled(match, originals) for match in found)
+
+
+def _scaled(match: Match, originals: Sequence[Any]) -> Match:
+    """Turn a placement on a view into one on its scene."""
+    entry = next(one for one in originals if one.where == match.where)
+    if match.placement is None or entry.reduction == 1:
+        return match
+    (a, b, e), (c, d, f) = match.placement.matrix
+    factor, offset = 1 / entry.reduction, (1 / entry.reduction - 1) / 2
+    placement = Placement(
+        matrix=((a * factor, b * factor, e + (a + b) * offset), (c * factor, d * factor, f + (c + d) * offset)),
+        original_size=entry.size,
+        published_size=match.placement.published_size,
+    )
+    return replace(match, placement=placement)
 
 
 def _with_plane(match: Match, picture: NDArray[Any], notes: list[str]) -> Match:

@@ -14,7 +14,7 @@ from rawtrace.image.codes import SceneCodes, bits_of, scene_codes, view_code
 from rawtrace.image.hashing import Lanes
 from rawtrace.image.reader import PlaneIndex, Scene, open_image
 from rawtrace.image.treewalk import treewalk
-from rawtrace.image.views import RENDERING, scene_views, views_of_each
+from rawtrace.image.views import RENDERING, scene_views, view_at, views_of_each
 from rawtrace.match.features import features, to_bytes
 from rawtrace.match.model import Where
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 #: Planes of one file whose digests are kept; the first ones, and a note says so.
 MAX_PLANES = 200_000
 _READ_BYTES = 1 << 20
+#: From here on a picture may be a blot or a gel.
+MAY_BE_BLOT = 0.5
 #: 32 bytes.
 Digest = bytes
 
@@ -67,7 +69,17 @@ class SceneRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewRecord:
-    """One view: what ``rawtrace.image.views.View`` says, its Image-Code's 32 bytes or none, and its points, packed."""
+    """One view: what ``rawtrace.image.views.View`` says, and what it is found by.
+
+    Attributes
+    ----------
+    code : bytes
+        32 bytes of the Image-Code, or none.
+    features : bytes
+        Its points, packed.
+    strip : bytes
+        A reduced copy in which strips are found, of what may be a blot or a gel; else none.
+    """
 
     scene: int
     channel: int | None
@@ -80,6 +92,7 @@ class ViewRecord:
     code: bytes
     points: int
     features: bytes
+    strip: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +183,7 @@ def describe(path: Path, *, alive: Callable[[], None] = lambda: None) -> Descrip
                             scene=view.scene, channel=view.channel, z=view.z, t=view.t, projection=view.projection,
                             rendering=RENDERING, reduction=view.reduction, size=view.size,
                             code=bits_of(code) if code else b"", points=len(found), features=to_bytes(found),
+                            strip=_strip(view.pixels),
                         )
                     )  # fmt: skip
                     alive()
@@ -184,6 +198,13 @@ def describe(path: Path, *, alive: Callable[[], None] = lambda: None) -> Descrip
     )
 
 
+def _strip(pixels: NDArray[Any]) -> bytes:
+    """Return what strips are found in, of what may be a blot or a gel."""
+    from rawtrace.match.strips.features import looks_like_blot, strip_features
+
+    return strip_features(pixels).to_bytes() if looks_like_blot(pixels) >= MAY_BE_BLOT else b""
+
+
 def rendered(path: Path, where: Where) -> NDArray[Any] | None:
     """Render one view of a file; ``None`` where it has none such.
 
@@ -194,10 +215,10 @@ def rendered(path: Path, where: Where) -> NDArray[Any] | None:
     with open_image(path) as image:
         if not 0 <= where.scene < len(image.scenes):
             return None
-        for view in scene_views(image, image.scenes[where.scene], limit=views_of_each(len(image.scenes))):
-            if (view.channel, view.z, view.t, view.projection) == (where.channel, where.z, where.t, where.projection):
-                return view.pixels
-    return None
+        found = view_at(
+            image, image.scenes[where.scene], channel=where.channel, z=where.z, t=where.t, projection=where.projection
+        )
+    return None if found is None else found.pixels
 
 
 def image_files(path: Path, *, root: bool = True) -> list[Path]:

@@ -24,10 +24,11 @@ import sqlalchemy as sa
 from rawtrace import filelock
 from rawtrace.config import CONFIG_VARIABLE
 from rawtrace.database import Database, insert_missing, open_database
-from rawtrace.errors import DatabaseError, Error, MalformedError, PictureIndexError, from_os_error
+from rawtrace.errors import DatabaseError, Error, MalformedError, PictureIndexError, PixelsError, from_os_error
 from rawtrace.image.views import RENDERING
 from rawtrace.match.features import VERSION, Features, from_bytes
 from rawtrace.match.index import records, seals
+from rawtrace.match.index.blots import IndexedBlot
 from rawtrace.match.index.describe import Stamp, rendered, stamp_of
 from rawtrace.match.index.imagecodes import ImageCodes
 from rawtrace.match.index.records import IndexedView, Source
@@ -246,6 +247,20 @@ class PictureIndex:
             return rendered(path, view.where)
         except Error:
             return None
+
+    def strips(self, limit: int) -> list[IndexedBlot]:
+        """Return the views that may be blots or gels and whose copies are undamaged, the latest first."""
+        with self.reading() as connection:
+            kept = dict(records.strips(connection, limit=limit))
+            views = records.views_among(connection, kept)
+        found = []
+        for number in kept:
+            if number in views:
+                blot = IndexedBlot.of(views[number], kept[number], self.pixels_of)
+                with contextlib.suppress(PixelsError):
+                    blot.check()
+                    found.append(blot)
+        return found
 
     def sources(self) -> list[Source]:
         """Return all sources by path."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from rawtrace.errors import PictureIndexError
 from rawtrace.match.index.describe import Description, Stamp
-from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SEAL_CODES, SEALS, SOURCES, VIEWS
+from rawtrace.match.index.tables import FEATURES, PLANES, SCENES, SEAL_CODES, SEALS, SOURCES, STRIPS, VIEWS
 from rawtrace.match.model import Where
 
 #: Everything was read.
@@ -138,6 +138,8 @@ def write(connection: sa.Connection, path: Path | str, found: Description) -> in
         }  # fmt: skip
         given = connection.execute(sa.insert(VIEWS).values(row).returning(VIEWS.c.number)).scalar_one()
         connection.execute(sa.insert(FEATURES), [{"view": given, "features": view.features}])
+        if view.strip:
+            connection.execute(sa.insert(STRIPS), [{"view": given, "strip": view.strip}])
     return number
 
 
@@ -164,9 +166,9 @@ def copy(connection: sa.Connection, source: Source, path: Path | str, stamp: Sta
     for old, *values in rows:
         row = {"source": number, **{one.name: value for one, value in zip(names, values, strict=True)}}
         given = connection.execute(sa.insert(VIEWS).values(row).returning(VIEWS.c.number)).scalar_one()
-        connection.execute(FEATURES.insert().from_select(
-            ["view", "features"], sa.select(sa.literal(given), FEATURES.c.features).where(FEATURES.c.view == old)
-        ))  # fmt: skip
+        for table, name in ((FEATURES, "features"), (STRIPS, "strip")):
+            held = sa.select(sa.literal(given), table.c[name]).where(table.c.view == old)
+            connection.execute(table.insert().from_select(["view", name], held))
     return number
 
 
@@ -195,7 +197,8 @@ def delete(connection: sa.Connection, path: Path | str) -> bool:
     if number is None:
         return False
     mine = sa.select(VIEWS.c.number).where(VIEWS.c.source == number)
-    connection.execute(sa.delete(FEATURES).where(FEATURES.c.view.in_(mine)))
+    for table in (FEATURES, STRIPS):
+        connection.execute(sa.delete(table).where(table.c.view.in_(mine)))
     for table in (VIEWS, PLANES, SCENES, SEALS, SEAL_CODES):
         connection.execute(sa.delete(table).where(table.c.source == number))
     connection.execute(sa.delete(SOURCES).where(SOURCES.c.number == number))
@@ -231,6 +234,12 @@ def features_between(connection: sa.Connection, first: int, last: int) -> Iterat
     rows = connection.execute(sa.select(FEATURES).where(FEATURES.c.view.between(first, last)).order_by(FEATURES.c.view))
     for row in rows:
         yield row.view, row.features or b""
+
+
+def strips(connection: sa.Connection, *, limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and reduced copy of the views that may be blots or gels, the latest first."""
+    for row in connection.execute(sa.select(STRIPS).order_by(STRIPS.c.view.desc()).limit(limit)):
+        yield int(row.view), row.strip or b""
 
 
 def numbers(connection: sa.Connection) -> list[int]:

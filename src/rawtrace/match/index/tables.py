@@ -103,6 +103,13 @@ FEATURES = sa.Table(
     sa.Column("view", _NUMBER, primary_key=True),
     sa.Column("features", Bytes, nullable=False),
 )
+# Of views that may be blots or gels: a reduced copy in which strips are found.
+STRIPS = sa.Table(
+    "index_strip",
+    _TABLES,
+    sa.Column("view", _NUMBER, primary_key=True),
+    sa.Column("strip", Bytes, nullable=False),
+)
 SEALS = sa.Table(
     "index_seal",
     _TABLES,
@@ -121,4 +128,4 @@ SEAL_CODES = sa.Table(
     sa.Column("code", Bytes, nullable=False),
     sqlite_autoincrement=True,
 )
-TABLES = (ABOUT, SOURCES, SCENES, PLANES, VIEWS, FEATURES, SEALS, SEAL_CODES)
+TABLES = (ABOUT, SOURCES, SCENES, PLANES, VIEWS, FEATURES, STRIPS, SEALS, SEAL_CODES)

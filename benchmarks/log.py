@@ -30,7 +30,7 @@ def rows(bench: Bench, signer: Signer) -> Iterator[Row]:
 def _in_process(bench: Bench) -> Iterator[Row]:
     batches = bench.size(200, 4)
     pairs = []
-    for number in range(bench.repeats + 1):
+    for number in range(bench.size(bench.repeats + 1, 1)):
         folder = bench.new_folder(f"log-{number}")
         pairs.append((_work(folder, "sequencer", folder, batches), _work(folder, "sqlite", folder, batches)))
     counted = pairs[1:] or pairs

@@ -30,7 +30,7 @@ NAMES = (
     "receipt", "bundle", "upload", "csr", "handle", "time-request", "ocsp-request",
 )  # fmt: skip
 #: Of hunting for each target. New finds are for whoever goes hunting: RAWTRACE_FUZZ_SECONDS=600 make soak.
-SECONDS = int(os.environ.get("RAWTRACE_FUZZ_SECONDS", "8"))
+SECONDS = int(os.environ.get("RAWTRACE_FUZZ_SECONDS", "4"))
 INTERESTING = (b"\0", b"\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\0\0\0\1", b"\x9f", b"\xbf", b"\xd8\x40")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import runpy
 import time
@@ -18,6 +19,8 @@ from rawtrace.verification.verify import verify
 
 cases = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("cases.py"))))
 CASES, fingerprints = cases.CASES, cases.fingerprints
+#: A dozen of each case. For a longer run: RAWTRACE_KILLS=240 make soak.
+KILLS = int(os.environ.get("RAWTRACE_KILLS", "84"))
 GOOD = {Verdict.VERIFIED, Verdict.VERIFIED_WITH_NOTES}
 
 
@@ -130,7 +133,7 @@ def test_a_kill_at_any_moment(tmp_path: Path, faulty: Any, people: Any, trust_li
     chance = random.Random(seed)  # noqa: S311
     takes_s: dict[Any, float] = {}
     outcomes = {"killed": 0, "finished": 0, "sealed": 0}
-    for number in range(240):
+    for number in range(KILLS):
         make = CASES[number % len(CASES)]
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -156,5 +159,5 @@ def test_a_kill_at_any_moment(tmp_path: Path, faulty: Any, people: Any, trust_li
         assert whole_seal_or_none(case, trust_lists, superseding=superseding), (seed, number)
         assert fingerprints(list(case.data)) == before
     print(outcomes)  # noqa: T201
-    assert outcomes["killed"] >= 100
-    assert outcomes["sealed"] < 240
+    assert outcomes["killed"] >= KILLS * 5 // 12
+    assert outcomes["sealed"] < KILLS

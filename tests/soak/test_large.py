@@ -47,7 +47,7 @@ def _posix() -> None:
         pytest.skip("peak memory of a child is asked of POSIX")
 
 
-@pytest.mark.parametrize("size_mb", [100, pytest.param(6144, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("size_mb", [100, pytest.param(4200, marks=pytest.mark.soak)])
 def test_a_large_file(size_mb: int, tmp_path: Path, people: Any) -> None:
     path = tmp_path / "large.bin"
     with path.open("wb") as stream:

@@ -25,7 +25,8 @@ from rawtrace.verification.verify import verify
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="uses POSIX signals")
 
-
+#: Of the soak test; the moments are the same in every run. For a longer one: RAWTRACE_KILLS=100 make soak.
+KILLS = int(os.environ.get("RAWTRACE_KILLS", "40"))
 AGENT = 4711
 
 
@@ -69,8 +70,8 @@ def test_a_kill_at_any_moment_loses_nothing_and_seals_nothing_twice(lab: Any) ->
 
 
 @pytest.mark.soak
-def test_a_hundred_kills(lab: Any) -> None:
-    kill_at_random_moments(lab, 100)
+def test_many_kills(lab: Any) -> None:
+    kill_at_random_moments(lab, KILLS)
 
 
 @pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.soak)])

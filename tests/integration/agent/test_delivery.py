@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +26,8 @@ from rawtrace.verification.verify import verify
 from stores import Running, running, token
 
 Lab = Any
+#: Of the soak test: three times through the eight moments. For a longer one: RAWTRACE_KILLS=60 make soak.
+KILLS = int(os.environ.get("RAWTRACE_KILLS", "24"))
 CERTIFICATE = {"certificate": "certificate.pem", "key": "key.pem"}
 
 
@@ -110,7 +113,7 @@ def test_sealing_does_not_wait_for_a_store_that_is_away(
     assert store.log.size == 0
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [6, pytest.param(KILLS, marks=pytest.mark.soak)])
 def test_killed_again_and_again(
     lab: Lab, store: Store, served: Running, instrument: Identity, tmp_path: Path, kills: int
 ) -> None:

@@ -34,7 +34,8 @@ from rawtrace.errors import LedgerError
 from rawtrace.ledger.entry import Entry
 from rawtrace.ledger.sequencer import Log, Submission
 
-pytestmark = pytest.mark.soak
+#: In one worker, which makes the federation once.
+pytestmark = [pytest.mark.soak, pytest.mark.xdist_group("federation")]
 KILLS = 10
 SEED = 20_500
 

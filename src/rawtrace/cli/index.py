@@ -18,7 +18,7 @@ from rawtrace.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from rawtrace.match.index import PictureIndex
-    from rawtrace.match.model import Match, Where
+    from rawtrace.match.model import Match
 
 _SCHEMA = "urn:rawtrace:schema:index-{}:1"
 EXIT_PROBLEMS = 1
@@ -124,10 +124,11 @@ def find(image: Path, *, location: str | None, limit: int, scheduler: str | None
 
     Of a stack each plane is looked for by its pixels, of a figure what it
     shows: it may have been cropped, turned, mirrored, reduced, recoloured,
-    inverted, annotated or packed as JPEG. Exit code 21: looked, and found
-    nothing.
+    inverted, annotated or packed as JPEG. rawtrace trace --in INDEX --report
+    shows it in pictures. Exit code 21: looked, and found nothing.
     """
     from rawtrace.match.lookup import look_up
+    from rawtrace.match.telling import match_value
 
     with contextlib.ExitStack() as stack:
         gallery: Any
@@ -142,7 +143,7 @@ def find(image: Path, *, location: str | None, limit: int, scheduler: str | None
     value = {
         "schema": _SCHEMA.format("find"),
         "image": str(image),
-        "matches": [_match_value(one) for one in found],
+        "matches": [match_value(one) for one in found],
         "notes": list(looked.notes),
     }
     lines = [line for one in found for line in _match_lines(one)]
@@ -284,67 +285,11 @@ def _place(location: str | None) -> str:
     return location or str(config_folder() / "index")
 
 
-def _match_value(match: Match) -> dict[str, Any]:
-    placement = match.placement
-    where = match.where
-    return {
-        "source": where.source, "scene": where.scene, "channel": where.channel, "z": where.z, "t": where.t,
-        "projection": where.projection, "evidence": str(match.evidence), "relation": str(match.relation),
-        "inliers": match.inliers, "correlation": round(match.correlation, 4), "inverted": match.inverted,
-        "panel": None if match.panel is None else [round(edge, 2) for edge in match.panel],
-        "placement": None if placement is None else {
-            "matrix": [list(row) for row in placement.matrix],
-            "original_size": list(placement.original_size), "published_size": list(placement.published_size),
-            "mirrored": placement.mirrored, "scale": round(placement.scale, 6),
-            "rotation_deg": round(placement.rotation_deg, 4),
-            "crop_box": [round(edge, 2) for edge in placement.crop_box],
-        },
-    }  # fmt: skip
-
-
 def _match_lines(match: Match) -> list[str]:
-    lines = [_shown(match.where.source), f"  {_where_words(match.where)}"]
-    strength = f", {match.inliers} points agree" if match.inliers else ""
-    lines.append(f"  {match.relation}, by {match.evidence}{strength}")
-    lines.append(f"  {transform_words(match)}")
-    return lines
+    from rawtrace.match import telling
 
-
-def _where_words(where: Where) -> str:
-    said = [f"scene {where.scene}"]
-    said += [
-        f"{name}={value}" for name, value in (("z", where.z), ("c", where.channel), ("t", where.t)) if value is not None
-    ]
-    if where.projection:
-        said.append(f"{where.projection} projection along z")
-    return ", ".join(said)
-
-
-def transform_words(match: Match) -> str:
-    """Say what became of an original on its way into a picture."""
-    placement = match.placement
-    if placement is None:
-        return "the whole picture, pixel by pixel" if str(match.evidence) == "pixels" else "the whole picture"
-    left, top, right, bottom = placement.crop_box
-    width, height = placement.original_size
-    said = []
-    margin = 0.01 * max(width, height) + 1
-    if left > margin or top > margin or right < width - margin or bottom < height - margin:
-        edges = (
-            ", ".join(f"{max(0.0, edge):.0f}" for edge in (left, top))
-            + " to "
-            + f"{min(right, width):.0f}, {min(bottom, height):.0f}"
-        )
-        said.append(f"cropped to {edges}")
-    if placement.mirrored:
-        said.append("mirrored")
-    if abs(placement.rotation_deg) >= 0.5:
-        said.append(f"turned by {placement.rotation_deg:.0f}°")
-    if abs(placement.scale - 1) >= 0.01:
-        said.append(f"scaled to {placement.scale:.2f}")
-    if match.inverted:
-        said.append("inverted")
-    return ", ".join(said) or "the whole picture, in its place"
+    told = (telling.where_words(match.where), telling.evidence_words(match), telling.transform_words(match))
+    return [_shown(match.where.source), *(f"  {line}" for line in told)]
 
 
 def _shown(path: str) -> str:

@@ -38,8 +38,17 @@ def transform_words(match: Match) -> str:
     """Say what became of an original on its way into a picture."""
     if match.placement is None:
         return "the whole picture, pixel by pixel" if match.evidence is Evidence.PIXELS else "the whole picture"
-    said = placement_words(match.placement) or "the whole picture, in its place"
-    return f"{said}, inverted" if match.inverted else said
+    said = placement_words(match.placement)
+    words = ", ".join(part for part in (said, "inverted" if match.inverted else "") if part)
+    if said.startswith("cropped"):
+        left, top, right, bottom = match.placement.crop_box
+        width, height = match.placement.original_size
+        across, down = (
+            f"{max(0.0, left):.0f} to {min(right, width):.0f}",
+            f"{max(0.0, top):.0f} to {min(bottom, height):.0f}",
+        )
+        words += f"; x {across}, y {down} of the original"
+    return words or "the whole picture, in its place"
 
 
 def match_value(match: Match) -> dict[str, Any]:

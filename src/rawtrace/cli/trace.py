@@ -13,21 +13,26 @@ import click
 from rawtrace.cli import output
 from rawtrace.cli.pages import refuse_existing, write_page
 from rawtrace.cli.parameters import PATH
-from rawtrace.errors import MissingExtraError
+from rawtrace.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from rawtrace.match.index import PictureIndex
+    from rawtrace.verification.recovered import RecoveredSeal, Service
     from rawtrace.verification.trace import Origin, Trace
 
 EXIT_NOTHING = 21
+#: A service that looks for a picture takes a while.
+_PATIENCE_S = 120.0
 
 
 @click.command()
 @click.argument("figure", metavar="FIGURE", type=PATH)
 @click.option(
-    "--in", "place", metavar="INDEX|DIR",
-    help="Look for its content here: an index, a folder of data, or postgresql://…",
+    "--in", "place", metavar="INDEX|DIR|URL",
+    help="Look for its content here: an index, a folder of data, postgresql://…, or a service, https://….",
 )  # fmt: skip
+@click.option("--send-picture", is_flag=True, help="Send the service the figure itself, and not only codes of it.")
+@click.option("--server-key", metavar="SHA256", default="", help="Key that the service's server is known by.")
 @click.option(
     "--trust", "trust", metavar="FILE|DIR", multiple=True, type=PATH,
     help="Whom to rely on; without it the lists of `rawtrace trust`.",
@@ -40,6 +45,8 @@ def trace(
     figure: Path,
     *,
     place: str | None,
+    send_picture: bool,
+    server_key: str,
     trust: tuple[Path, ...],
     originals: tuple[Path, ...],
     limit: int,
@@ -53,27 +60,49 @@ def trace(
       rawtrace trace figure.png --trust lab-authority/
       rawtrace trace figure-2b.jpg --in deposit.index
       rawtrace trace figure-2b.jpg --in deposit/ --report trace.html
+      rawtrace trace figure-2b.jpg --in https://store.example.org/c2pa/v1
 
     A figure without any seal is found by its content, in an index (rawtrace
-    index add) or in a folder, which is read anew each time. Exit code 21:
-    looked, and found nothing.
+    index add) or in a folder, which is read anew each time. A service (C2PA's
+    Soft Binding Resolution API) is sent codes, 32 bytes each, and the seals that
+    it names are checked here. Exit code 21: looked, and found nothing.
     """
     from rawtrace.trust.truststore import load_trust
     from rawtrace.verification.trace import trace as trace_one
 
     refuse_existing(report_file)
+    asked = place is not None and place.lower().startswith(("https://", "http://"))
+    if (send_picture or server_key) and not asked:
+        msg = "--send-picture and --server-key are for a service; expected --in https://…"
+        raise UsageError(msg)
+    if asked and report_file is not None:
+        msg = "--report shows originals, which a service does not give"
+        raise UsageError(msg)
     progress = output.progress(quiet=as_json)
     with contextlib.ExitStack() as stack:
-        gallery = stack.enter_context(gallery_at(place)) if place is not None else None
+        gallery = stack.enter_context(gallery_at(place)) if place is not None and not asked else None
+        service = _service(stack, place, server_key, send_picture=send_picture) if place and asked else None
         found = trace_one(
-            figure, gallery=gallery, trust=load_trust(trust), originals=originals, limit=limit, progress=progress
-        )
+            figure, gallery=gallery, service=service, trust=load_trust(trust), originals=originals, limit=limit,
+            progress=progress,
+        )  # fmt: skip
     if report_file is not None:
         from rawtrace.render.trace import as_html
 
         write_page(report_file, as_html(found))
     output.emit(found.to_dict(), as_json=as_json, text="\n".join(_told(found)))
     return 0 if found.found else EXIT_NOTHING
+
+
+def _service(stack: contextlib.ExitStack, place: str, server_key: str, *, send_picture: bool) -> Service:
+    from rawtrace.cli.addresses import split
+    from rawtrace.verification.recovered import Service
+    from rawtrace.web import Caller, Web, check_address
+
+    base, key = split(place, server_key)
+    check_address(base)
+    web = stack.enter_context(Web(Caller(server_key_sha256=key, timeout_s=_PATIENCE_S)))
+    return Service(base=base, web=web, send_picture=send_picture)
 
 
 @contextlib.contextmanager
@@ -108,13 +137,25 @@ def _told(found: Trace) -> list[str]:
     else:
         lines.append(f"  by its seal: {found.report.verdict}; {found.report.summary}")
         lines += [f"    made from {link.title}: {link.verdict}" for link in found.sealed_origins]
-    if not found.origins:
+    for number, one in enumerate(found.seals, start=1):
+        lines += _seal_lines(number, one)
+    if not found.origins and not found.seals:
         looked = f"nothing like it is among {found.searched:,} views" if found.searched else "not looked for"
         lines.append(f"  by its content: {looked}")
     for number, origin in enumerate(found.origins, start=1):
         lines += _origin_lines(number, origin)
     lines += [f"  note: {note}" for note in found.notes]
     return [visible(line, limit=2_000) for line in lines]
+
+
+def _seal_lines(number: int, seal: RecoveredSeal) -> list[str]:
+    score = "" if seal.score is None else f", likeness {seal.score} of 100"
+    lines = [f"  named by the service, {number}: {seal.label}{score}"]
+    if seal.facts is not None:
+        who = seal.facts.instrument.get("name") or seal.facts.signer or "somebody unknown"
+        lines.append(f"    by {who}{f', sealed {seal.facts.sealed_at}' if seal.facts.sealed_at else ''}")
+    lines.append(f"    {seal.summary}; whether the data belongs to it, only the data can tell")
+    return lines
 
 
 def _origin_lines(number: int, origin: Origin) -> list[str]:

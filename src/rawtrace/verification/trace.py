@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace.errors import Error
 from rawtrace.progress import SILENT, Progress
-from rawtrace.report import ChainLink, Report, Verdict
+from rawtrace.report import ChainLink, Report, SealFacts, Verdict
 from rawtrace.trust.anchors import TrustList
 from rawtrace.verification.policy import DEFAULT, Policy
 from rawtrace.verification.signer import Verifier
@@ -24,6 +24,7 @@ from rawtrace.verification.verify import verify_with
 if TYPE_CHECKING:
     from rawtrace.match.galleries import Gallery
     from rawtrace.match.model import Match
+    from rawtrace.verification.recovered import RecoveredSeal, Service
 
 SCHEMA = "urn:rawtrace:schema:trace:1"
 
@@ -59,7 +60,9 @@ class Trace:
     searched : int
         In how many views; 0 where no place to look in was named.
     notes : tuple[str, ...]
-        What was not looked at, and why.
+        What was not looked at, and why; what was sent to a service.
+    seals : tuple[RecoveredSeal, ...]
+        What a service names, best first.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Trace:
     origins: tuple[Origin, ...] = ()
     searched: int = 0
     notes: tuple[str, ...] = ()
+    seals: tuple[RecoveredSeal, ...] = ()
 
     @property
     def sealed_origins(self) -> tuple[ChainLink, ...]:
@@ -77,8 +81,8 @@ class Trace:
 
     @property
     def found(self) -> bool:
-        """Whether seal or content name any original."""
-        return bool(self.origins or self.sealed_origins)
+        """Whether seal, content or a service name any original."""
+        return bool(self.origins or self.sealed_origins or any(one.facts for one in self.seals))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trace as JSON types, by the schema ``urn:rawtrace:schema:trace:1``."""
@@ -103,6 +107,16 @@ class Trace:
             ],
             "searched": self.searched,
             "notes": list(self.notes),
+            "seals": [
+                {
+                    "label": one.label,
+                    "score": one.score,
+                    "sound": one.sound,
+                    "summary": one.summary,
+                    "instrument": _said_of_instrument(one.facts),
+                }
+                for one in self.seals
+            ],
         }
 
 
@@ -110,6 +124,7 @@ def trace(
     path: str | Path,
     *,
     gallery: Gallery | None = None,
+    service: Service | None = None,
     trust: Sequence[TrustList] = (),
     policy: Policy = DEFAULT,
     originals: Sequence[str | Path] = (),
@@ -123,6 +138,8 @@ def trace(
     path : str or Path
     gallery : Gallery, optional
         Where to look for its content, such as an open ``rawtrace.match.index.PictureIndex``.
+    service : Service, optional
+        Which service to ask for seals; it is sent codes of the figure.
     trust, policy, originals
         As for ``verify``.
     limit : int
@@ -138,6 +155,11 @@ def trace(
     verifier = Verifier(tuple(trust), None)
     places = tuple(Path(one) for one in originals)
     report = verify_with(verifier, figure, policy=policy, originals=places, progress=progress)
+    if service is not None:
+        from rawtrace.verification.recovered import recover
+
+        seals, said = recover(figure, service, trust=trust, policy=policy, limit=limit)
+        return Trace(path=str(path), report=report, seals=seals, notes=said)
     if gallery is None:
         return Trace(path=str(path), report=report, notes=("no index or folder to look in was named",))
     from rawtrace.match.lookup import look_up
@@ -167,7 +189,11 @@ def _searched(gallery: Gallery) -> int:
 
 
 def _instrument(report: Report | None) -> dict[str, Any] | None:
-    if report is None or report.seal is None or not report.seal.instrument:
+    return None if report is None else _said_of_instrument(report.seal)
+
+
+def _said_of_instrument(facts: SealFacts | None) -> dict[str, Any] | None:
+    if facts is None or not facts.instrument:
         return None
-    said = report.seal.instrument
+    said = facts.instrument
     return {key: said[key] for key in ("pid", "name", "manufacturer", "model", "owner") if key in said}

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from rawtrace.errors import DatabaseError, DiskFullError, LimitError, PictureIndexError, PixelsError
+from rawtrace.errors import DatabaseError, DiskFullError, LimitError, MalformedError, PictureIndexError, PixelsError
 from rawtrace.server.access import Principal
 from rawtrace.server.limits import Limiter, household
 from rawtrace.server.problems import Problem
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rawtrace.server.store import Store
 
 _log = logging.getLogger(__name__)
-#: How long a question waits for those before it, seconds.
-_PATIENCE_S = 10.0
+#: How long a question waits for those before it, seconds, and how many may: each holds a thread that others read with.
+_PATIENCE_S, _WAITING = 10.0, 8
 #: Pictures that are looked for at a time; each takes a process.
 _PICTURES = 2
 _DATABASE_FILE = "index.sqlite"
@@ -43,6 +43,7 @@ class RecoveryDesk:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(_WAITING)
         self._opened: tuple[object, Recovery] | None = None
         self._pictures = Limiter(store.settings.limits.pictures_per_minute)
         self._processes = threading.BoundedSemaphore(_PICTURES)
@@ -71,18 +72,14 @@ class RecoveryDesk:
             404 without an index, 503 where it is busy or cannot be used.
         """
         location = self.location
-        if not self._lock.acquire(timeout=_PATIENCE_S):
-            msg = "the index is busy"
-            raise Problem(503, msg)
-        try:
-            with _in_words():
-                try:
-                    return question(self._recovery(location))
-                except BaseException:
-                    self._close()
-                    raise
-        finally:
-            self._lock.release()
+        with self._turn(), _in_words():
+            try:
+                return question(self._recovery(location))
+            except MalformedError:
+                raise  # of what was asked: the index is as good as before
+            except BaseException:
+                self._close()
+                raise
 
     def admit(self, principal: Principal, client: str) -> None:
         """Let somebody send a picture, or not, before it is taken in.
@@ -128,6 +125,21 @@ class RecoveryDesk:
         """Close the index."""
         with self._lock:
             self._close()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        msg = "the index is busy"
+        if not self._waiting.acquire(blocking=False):
+            raise Problem(503, msg)
+        try:
+            if not self._lock.acquire(timeout=_PATIENCE_S):
+                raise Problem(503, msg)
+            try:
+                yield
+            finally:
+                self._lock.release()
+        finally:
+            self._waiting.release()
 
     def _recovery(self, location: str) -> Recovery:
         key = _identity(location)

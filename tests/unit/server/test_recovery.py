@@ -81,6 +81,13 @@ def ask(store: Store) -> TestClient:
     return client(store)
 
 
+@pytest.fixture(scope="module")
+def quiet(made: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """Asks a store that no test changes."""
+    with configured(tmp_path_factory.mktemp("quiet"), made, "pictures_per_minute = 1000") as opened:
+        yield client(opened)
+
+
 def encoded(*units: str) -> str:
     return base64.b64encode(encode_seq(units)).decode()
 
@@ -109,10 +116,11 @@ def is_problem(answer: Any, status: int) -> str:
 # --- refused
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_a_store_without_an_index_has_none_of_it_fail(tmp_path: Path, method: str, path: str) -> None:
+def test_a_store_without_an_index_has_none_of_it_fail(tmp_path: Path) -> None:
     with Store.open(found(tmp_path / "store")) as opened:
-        assert "gives no seals" in is_problem(client(opened).request(method, path), 404)
+        ask = client(opened)
+        for method, path in ROUTES:
+            assert "gives no seals" in is_problem(ask.request(method, path), 404)
 
 
 def deleted(folder: Path) -> None:
@@ -169,32 +177,32 @@ def test_a_broken_index_is_503_and_names_no_path_fail(
     ids=["empty", "text", "cut", "two spellings", "letters", "padding", "short", "not a unit", "text code", "64 bits",
          "17 units", "too long"],
 )  # fmt: skip
-def test_odd_values_fail(ask: TestClient, value: str, status: int) -> None:
-    is_problem(by_binding(ask, value), status)
+def test_odd_values_fail(quiet: TestClient, value: str, status: int) -> None:
+    is_problem(by_binding(quiet, value), status)
     if status == 400:
-        is_problem(ask.post(BINDING, json={"alg": ALG, "value": value}), 400)
+        is_problem(quiet.post(BINDING, json={"alg": ALG, "value": value}), 400)
 
 
-def test_a_million_units_and_other_bodies_fail(ask: TestClient) -> None:
+def test_a_million_units_and_other_bodies_fail(quiet: TestClient) -> None:
     million = base64.b64encode((b"\x40\x07" + b"x" * 32) * 1_000_000).decode()
-    is_problem(ask.post(BINDING, json={"alg": ALG, "value": million}), 413)
-    is_problem(ask.post(BINDING, json={"alg": ALG, "value": million[:60_000]}), 400)
+    is_problem(quiet.post(BINDING, json={"alg": ALG, "value": million}), 413)
+    is_problem(quiet.post(BINDING, json={"alg": ALG, "value": million[:60_000]}), 400)
     for body in (b"", b"[]", b"null", b'{"alg": 1, "value": 2}', b'{"alg": "io.iscc.v0"}', b"{" * 10_000):
-        is_problem(ask.post(BINDING, content=body, headers={"Content-Type": "application/json"}), 400)
-    is_problem(ask.post(BINDING, content=b"{}", headers={"Content-Type": "text/plain"}), 415)
+        is_problem(quiet.post(BINDING, content=body, headers={"Content-Type": "application/json"}), 400)
+    is_problem(quiet.post(BINDING, content=b"{}", headers={"Content-Type": "text/plain"}), 415)
 
 
 @pytest.mark.parametrize("alg", ["", "io.iscc.v1", "com.example.watermark", "IO.ISCC.V0", "x" * 3_000])
-def test_other_algorithms_fail(ask: TestClient, made: Any, alg: str) -> None:
-    answer = ask.get(BINDING, params={"alg": alg, "value": encoded(made.codes.instance)})
+def test_other_algorithms_fail(quiet: TestClient, made: Any, alg: str) -> None:
+    answer = quiet.get(BINDING, params={"alg": alg, "value": encoded(made.codes.instance)})
     assert f"expected {ALG}" in is_problem(answer, 400)
     assert len(answer.text) < 500
-    is_problem(ask.post(CONTENT, params={"alg": alg}, headers={"Content-Type": "image/png"}), 400)
+    is_problem(quiet.post(CONTENT, params={"alg": alg}, headers={"Content-Type": "image/png"}), 400)
 
 
 @pytest.mark.parametrize("most", ["0", "-1", "1e9", "٣", "1" * 11, "", " 1"])
-def test_odd_numbers_of_answers_fail(ask: TestClient, made: Any, most: str) -> None:
-    is_problem(by_binding(ask, encoded(made.codes.instance), maxResults=most), 400)
+def test_odd_numbers_of_answers_fail(quiet: TestClient, made: Any, most: str) -> None:
+    is_problem(by_binding(quiet, encoded(made.codes.instance), maxResults=most), 400)
 
 
 def test_more_answers_than_anybody_needs_are_not_given(ask: TestClient, store: Store, made: Any) -> None:
@@ -213,8 +221,8 @@ def test_more_answers_than_anybody_needs_are_not_given(ask: TestClient, store: S
     ["..", "../../store.toml", "..%2f..%2fstore.toml", "%2e%2e%2f%2e%2e%2fauthority", "%2fetc%2fpasswd", "a%5cb", "%00",
      "urn:x%0d%0aSet-Cookie:%20a=b", "x" * 513, "' OR 1=1 --", "%ff%fe", "*", "%25"],
 )  # fmt: skip
-def test_odd_names_of_manifests_lead_nowhere_fail(ask: TestClient, name: str) -> None:
-    answer = ask.get(f"{BASE}/manifests/{name}")
+def test_odd_names_of_manifests_lead_nowhere_fail(quiet: TestClient, name: str) -> None:
+    answer = quiet.get(f"{BASE}/manifests/{name}")
     assert answer.status_code in {400, 404}
     assert answer.headers["content-type"] == "application/problem+json"
     assert "set-cookie" not in answer.headers
@@ -308,74 +316,87 @@ def test_more_pictures_at_a_time_than_there_are_processes_fail(
     assert names(ask.post(CONTENT, **PICTURE)) == [("urn:picture", 70)]
 
 
+def test_more_questions_at_a_time_than_may_wait_fail(store: Store, ask: TestClient, made: Any) -> None:
+    for _ in range(8):
+        store.recovery._waiting.acquire()
+    assert is_problem(by_binding(ask, encoded(made.codes.instance)), 503) == "the index is busy"
+
+
+def test_a_bad_question_does_not_have_the_index_read_again(store: Store, ask: TestClient, made: Any) -> None:
+    assert names(by_binding(ask, encoded(made.codes.instance))) == [(made.label, 100)]
+    before = store.recovery._opened
+    is_problem(by_binding(ask, "AAAA"), 400)
+    assert store.recovery._opened is before
+
+
 # --- granted
 
 
-def test_a_file_by_its_own_bytes_and_by_its_pixels_in_another_file(ask: TestClient, made: Any) -> None:
-    assert names(by_binding(ask, encoded(made.codes.instance))) == [(made.label, 100)]
+def test_a_file_by_its_own_bytes_and_by_its_pixels_in_another_file(quiet: TestClient, made: Any) -> None:
+    assert names(by_binding(quiet, encoded(made.codes.instance))) == [(made.label, 100)]
     scene = made.codes.scenes[0]
-    assert names(by_binding(ask, encoded(scene.instance))) == [(made.label, 100)]
-    assert names(by_binding(ask, encoded(scene.planes[0].instance))) == [(made.label, 100)]
-    posted = ask.post(BINDING, json={"alg": ALG, "value": encoded(made.codes.instance)}, params={"maxResults": 3})
+    assert names(by_binding(quiet, encoded(scene.instance))) == [(made.label, 100)]
+    assert names(by_binding(quiet, encoded(scene.planes[0].instance))) == [(made.label, 100)]
+    posted = quiet.post(BINDING, json={"alg": ALG, "value": encoded(made.codes.instance)}, params={"maxResults": 3})
     assert names(posted) == [(made.label, 100)]
     # As some write base64 in addresses.
     plain = encoded(made.codes.instance).rstrip("=").replace("+", "-").replace("/", "_")
-    assert names(by_binding(ask, plain)) == [(made.label, 100)]
+    assert names(by_binding(quiet, plain)) == [(made.label, 100)]
 
 
-def test_near_codes_by_their_distance_and_what_is_not_near(ask: TestClient, made: Any) -> None:
+def test_near_codes_by_their_distance_and_what_is_not_near(quiet: TestClient, made: Any) -> None:
     image = made.codes.scenes[0].views[0].image
-    assert names(by_binding(ask, encoded(image))) == [(made.label, 99)]
-    assert names(by_binding(ask, encoded(near(image, 64)))) == [(made.label, 50)]
-    assert names(by_binding(ask, encoded(near(image, 65)))) == []
-    assert names(by_binding(ask, encoded(near(image, 256)))) == [(made.label, 99)], "the negative"
+    assert names(by_binding(quiet, encoded(image))) == [(made.label, 99)]
+    assert names(by_binding(quiet, encoded(near(image, 64)))) == [(made.label, 50)]
+    assert names(by_binding(quiet, encoded(near(image, 65)))) == []
+    assert names(by_binding(quiet, encoded(near(image, 256)))) == [(made.label, 99)], "the negative"
     for data in (made.codes.data, made.codes.scenes[0].data):
-        assert names(by_binding(ask, encoded(data))) == [(made.label, 99)]
-        assert names(by_binding(ask, encoded(near(data, 85)))) == [(made.label, 33)]
-        assert names(by_binding(ask, encoded(near(data, 86)))) == []
-        assert names(by_binding(ask, encoded(near(data, 256)))) == []
+        assert names(by_binding(quiet, encoded(data))) == [(made.label, 99)]
+        assert names(by_binding(quiet, encoded(near(data, 85)))) == [(made.label, 33)]
+        assert names(by_binding(quiet, encoded(near(data, 86)))) == []
+        assert names(by_binding(quiet, encoded(near(data, 256)))) == []
     # The best of several counts, and units that are not known are passed over.
-    assert names(by_binding(ask, encoded("ISCC:AAAYPXW445FTYNJ3", near(image, 64), made.codes.data))) == [
+    assert names(by_binding(quiet, encoded("ISCC:AAAYPXW445FTYNJ3", near(image, 64), made.codes.data))) == [
         (made.label, 99)
     ]
     assert [code_score(bits) for bits in (0, 1, 64, 128, 256)] == [99, 99, 50, 0, 0]
 
 
-def test_codes_of_too_little_to_see_match_nothing(ask: TestClient) -> None:
-    assert names(by_binding(ask, base64.b64encode(b"\x21\x07" + bytes(32)).decode())) == []
+def test_codes_of_too_little_to_see_match_nothing(quiet: TestClient) -> None:
+    assert names(by_binding(quiet, base64.b64encode(b"\x21\x07" + bytes(32)).decode())) == []
 
 
-def test_what_has_no_seal_is_not_told(ask: TestClient, made: Any) -> None:
+def test_what_has_no_seal_is_not_told(quiet: TestClient, made: Any) -> None:
     scene = made.plain.scenes[0]
     for unit in (made.plain.instance, scene.instance, scene.data, scene.views[0].image):
-        assert names(by_binding(ask, encoded(unit))) == []
+        assert names(by_binding(quiet, encoded(unit))) == []
 
 
-def test_a_seal_comes_back_byte_for_byte(ask: TestClient, made: Any) -> None:
-    answer = ask.get(f"{BASE}/manifests/{made.label}")
+def test_a_seal_comes_back_byte_for_byte(quiet: TestClient, made: Any) -> None:
+    answer = quiet.get(f"{BASE}/manifests/{made.label}")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/c2pa")
     assert answer.content == made.store
-    again = ask.get(f"{BASE}/manifests/{made.label}", headers={"If-None-Match": answer.headers["etag"]})
+    again = quiet.get(f"{BASE}/manifests/{made.label}", headers={"If-None-Match": answer.headers["etag"]})
     assert again.status_code == 304
-    alone = ask.get(f"{BASE}/manifests/{made.label}", params={"returnActiveManifest": "true"})
+    alone = quiet.get(f"{BASE}/manifests/{made.label}", params={"returnActiveManifest": "true"})
     assert alone.content == made.store, "it holds one manifest"
-    is_problem(ask.get(f"{BASE}/manifests/{made.label}x"), 404)
+    is_problem(quiet.get(f"{BASE}/manifests/{made.label}x"), 404)
 
 
-def test_which_algorithms(ask: TestClient) -> None:
-    answer = ask.get(f"{BASE}/services/supportedAlgorithms")
+def test_which_algorithms(quiet: TestClient) -> None:
+    answer = quiet.get(f"{BASE}/services/supportedAlgorithms")
     assert answer.json() == {"watermarks": [], "fingerprints": [{"alg": ALG}]}
 
 
-def test_hints(ask: TestClient, made: Any, quick_search: list[Path]) -> None:
+def test_hints(quiet: TestClient, made: Any, quick_search: list[Path]) -> None:
     exact = {"hintAlg": ALG, "hintValue": encoded(made.codes.instance)}
-    assert names(ask.post(CONTENT, **PICTURE, params=exact)) == [(made.label, 100)]
+    assert names(quiet.post(CONTENT, **PICTURE, params=exact)) == [(made.label, 100)]
     assert quick_search == [], "a hint that is exact is the answer"
     alike = {"hintAlg": ALG, "hintValue": encoded(made.codes.scenes[0].views[0].image)}
-    assert names(ask.post(CONTENT, **PICTURE, params=alike)) == [(made.label, 99), ("urn:picture", 70)]
+    assert names(quiet.post(CONTENT, **PICTURE, params=alike)) == [(made.label, 99), ("urn:picture", 70)]
     other = {"hintAlg": "com.example.watermark", "hintValue": "?"}
-    assert names(ask.post(CONTENT, **PICTURE, params=other)) == [("urn:picture", 70)]
-    is_problem(ask.post(CONTENT, **PICTURE, params={"hintAlg": ALG, "hintValue": "?"}), 400)
+    assert names(quiet.post(CONTENT, **PICTURE, params=other)) == [("urn:picture", 70)]
+    is_problem(quiet.post(CONTENT, **PICTURE, params={"hintAlg": ALG, "hintValue": "?"}), 400)
 
 
 def test_a_picture_cropped_and_packed_as_jpeg_is_found(

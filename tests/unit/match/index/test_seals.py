@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,15 @@ class Beside:
             msg = "its seal is not sound"
             raise SealUnreadableError(msg)
         return SealFacts(label=store.decode().strip(), claim_sha256="00" * 32, data=(b"\x07" * 32,))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PictureIndex]:
+    """An index in either database."""
+    postgres = request.param == "postgresql"
+    place = request.getfixturevalue("postgres").new_database() if postgres else tmp_path / "either"
+    with PictureIndex.open(place, create=True) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -104,9 +113,12 @@ def test_a_seal_that_is_not_kept_is_told_and_takes_the_old_ones_place_fail(
     assert kept(index, "urn:good") is None
 
 
-def test_a_seal_that_comes_later_changes_and_goes(
-    index: PictureIndex, add: Callable[..., Added], reader: Beside, cells: Path
-) -> None:
+def test_a_seal_that_comes_later_changes_and_goes(either: PictureIndex, reader: Beside, cells: Path) -> None:
+    index = either
+
+    def add(path: Path) -> Added:
+        return adding.add(index, [path], task=readers.quick, seal_reader=reader)
+
     assert add(cells.parent).sealed == 0
     sealed(cells, "urn:one")
     done = add(cells.parent)

@@ -2,7 +2,7 @@
 # Every target makes what it needs in .venv and does so once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types layers check soak interop bench docs reference clean
+.PHONY: help demo test lint types layers check soak interop bench evidence docs reference clean
 
 BIN := .venv/bin
 # No byte of a caller's own environment may leak into ours; without bytecode every command compiles its imports anew.
@@ -56,6 +56,9 @@ interop: .venv/.stamp-test ## other people's verifiers on our seals
 bench: .venv/.stamp-test ## speed and size, as ratios within one run
 	@if [ -f benchmarks/run.py ]; then $(BIN)/python benchmarks/run.py $(ARGS); \
 	else echo "bench: NOT RUN: benchmarks/run.py is not there"; fi
+
+evidence: .venv/.stamp-dev ## how good the matching of pictures is, in tables
+	@$(BIN)/python benchmarks/matching/run.py $(ARGS)
 
 reference: .venv/.stamp-dev ## write docs/reference anew from the code
 	@$(BIN)/python tools/generate_reference.py

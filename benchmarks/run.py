@@ -36,6 +36,7 @@ GROUPS = {
 WATTS = 15.0
 #: What stands below it is shown in docs/concepts/cost.md, too.
 _MARK = "<!-- results -->"
+_MATCHING = "<!-- matching -->"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,15 @@ def main() -> int:
     tail = _tail(options, missed=missed, load=load, seconds=time.monotonic() - started)
     print("\n".join(tail))
     if options.write and not failed:
-        RESULTS.write_text("\n".join([*lines, *tail]) + "\n", encoding="utf-8")
+        RESULTS.write_text("\n".join([*lines, *tail]) + "\n" + _matching(), encoding="utf-8")
     return 1 if failed else 0
+
+
+def _matching() -> str:
+    """Return what ``benchmarks/matching/run.py`` wrote below these results; it stays."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else ""
+    found = text.find(_MATCHING)
+    return "" if found < 0 else "\n" + text[found:]
 
 
 def _measure(options: Options) -> Iterator[Row]:

@@ -21,8 +21,8 @@ _HEAD = """\
 ## How good the evidence is
 
 Tuned on one half of the pictures, reported here on the other; pictures of one collection or specimen are never in both
-(`benchmarks/matching/sources.py`). Intervals are of 95 %: Wilson's for shares, bootstrapped for the rest. `make evidence ARGS=--write`
-makes this part.
+(`benchmarks/matching/sources.py`). Intervals are of 95 %: Wilson's for shares, bootstrapped for the rest.
+`make evidence ARGS=--write` makes this part.
 """
 
 

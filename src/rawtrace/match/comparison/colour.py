@@ -66,7 +66,7 @@ def tone_colours(
     import numpy as np
 
     weights = np.array(LUMINANCE, np.float32)
-    grey = is_grey(published, mask)
+    grey = is_grey(published, mask) or (warped.ndim == 2 and _grey_but_for_ink(warped, published, mask))
     if grey:
         target = published if published.ndim == 2 else published[..., 1]
         source = warped if warped.ndim == 2 else warped @ weights
@@ -137,6 +137,21 @@ def is_grey(published: NDArray[Any], mask: NDArray[Any]) -> bool:
     some = published[mask].astype(np.int16) if mask.any() else published.reshape(-1, 3).astype(np.int16)
     some = some[:: max(1, len(some) // 100_000)]
     return bool(np.quantile(np.ptp(some, axis=1), 0.97) <= _GREY_LEVELS)
+
+
+def _grey_but_for_ink(warped: NDArray[Any], published: NDArray[Any], mask: NDArray[Any]) -> bool:
+    """Whether most brightnesses of a grey original are mostly grey: a table colours all of one, an arrow a few."""
+    import numpy as np
+
+    step = max(1, int(np.count_nonzero(mask)) // 100_000)
+    values, shown = warped[mask][::step], published[mask][::step].astype(np.int16)
+    if not values.size or float(np.ptp(values)) <= 0:
+        return False
+    chroma = shown.max(1) - shown.min(1)
+    place = ((values - values.min()) * (23.99 / float(np.ptp(values)))).astype(int)
+    coloured = [float(np.median(chroma[place == number])) > _GREY_LEVELS
+                for number in range(24) if np.count_nonzero(place == number) >= 40]  # fmt: skip
+    return float(np.mean(coloured)) < 0.25 if coloured else False
 
 
 def channel_words(fits: tuple[Fitted, ...]) -> str:

@@ -34,6 +34,8 @@ CLASSES = (
 NOT_DERIVED_WORDS = "the published picture could not be laid over this original"
 #: More of the published picture than this has to be covered for its rest to go unmentioned.
 _ALL = 0.98
+#: Curves that differ by less than this on average, and hardly anywhere by more than that, are one; grey levels.
+_MOVED_MEAN, _MOVED = 0.15, 0.8
 _MAX_FINE_PIXELS = 16_000_000
 
 
@@ -197,10 +199,13 @@ def compare(original: NDArray[Any], published: NDArray[Any], *, guess: Placement
     if registration is None:
         return _not_derived()
     fine = _fine(original, registration, shown.shape)
-    toned, residual = _explain(registration, shown, registration.mask, fine)
+    toned = tone_colours(registration.warped, shown, registration.mask, fine=fine)
+    residual = _rest(toned, registration, shown)
     suspect = residual.labels > 0
     if suspect.any() and (rest := registration.mask & ~_widened(suspect)).sum() > 0.3 * registration.mask.sum():
-        toned, residual = _explain(registration, shown, rest, fine)
+        again = tone_colours(registration.warped, shown, rest, fine=fine)
+        if _moved(toned, again, registration.mask):
+            toned, residual = again, _rest(again, registration, shown)
     return _told(registration, toned, residual, shown)
 
 
@@ -230,20 +235,26 @@ def eight_bit(published: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(np.rint((numbers - least) / span * 255).astype(np.uint8))
 
 
-def _explain(
-    registration: Registration, shown: NDArray[Any], use: NDArray[Any], fine: NDArray[Any] | None
-) -> tuple[Toned, Residual]:
+def _rest(toned: Toned, registration: Registration, shown: NDArray[Any]) -> Residual:
     import numpy as np
 
-    toned = tone_colours(registration.warped, shown, use, fine=fine)
     judged = shown
     if toned.table or shown.ndim == 2:
         judged = np.clip(np.rint(toned.judged_published), 0, 255).astype(np.uint8)
-    residual = find_differences(
+    return find_differences(
         toned.judged_expected.astype(np.float32), judged, registration.mask, registration.warped,
         registration.placement,
     )  # fmt: skip
-    return toned, residual
+
+
+def _moved(before: Toned, after: Toned, mask: NDArray[Any]) -> bool:
+    """Whether curves differ enough for differences to be looked for again, or have other names."""
+    import numpy as np
+
+    if [fit.curve.tone for fit in before.fits] != [fit.curve.tone for fit in after.fits] or before.table != after.table:
+        return True
+    apart = np.abs(before.judged_expected - after.judged_expected)[mask]
+    return float(apart.mean()) > _MOVED_MEAN or float(np.quantile(apart[::7], 0.99)) > _MOVED
 
 
 def _fine(original: NDArray[Any], registration: Registration, shape: tuple[int, ...]) -> NDArray[Any] | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Larger pictures are refined on tiles that hold about this many pixels together.
-FINE_PIXELS = 160_000
+FINE_PIXELS = 100_000
 TILE = 96
 #: Longest edges at which the coarse levels work, px.
 COARSE_EDGES = (128, 320)
@@ -248,13 +248,25 @@ class _Level:
         weight = 1 / ((1 + score) * noise**2)
         jacobian = np.concatenate(columns, axis=1)
         weighted = jacobian * weight
-        # Costs of different rounds have different noise: its logarithm makes them comparable, as in a likelihood.
-        cost = float(np.log1p(score).sum(dtype=float)) * _ROBUST**2 + 2 * float(np.log(noise).sum(dtype=float))
+        cost = _likelihood(residual, noise)
         return _System((weighted @ jacobian.T).astype(float), (weighted @ residual).astype(float), cost)
 
     def _cost(self, matrix: NDArray[Any]) -> float:
-        system = self._system(matrix)
-        return math.inf if system is None else system.cost
+        """Return what ``_system`` calls cost, without its equations."""
+        import numpy as np
+
+        parts = [tile.warped(matrix, self._original.shape) for tile in self._tiles]
+        flat = _flat(parts)
+        aim = _flat([(tile.target, mask) for tile, (_, mask) in zip(self._tiles, parts, strict=True)])
+        if flat.size < 200:
+            return math.inf
+        tone = _robust_tone(flat, aim)
+        matched = [tone(part) for part, _ in parts]
+        steep = np.concatenate(
+            [_pick(np.hypot(*_gradient(part)), mask) for part, (_, mask) in zip(matched, parts, strict=True)]
+        )
+        residual = aim - np.concatenate([_pick(part, mask) for part, (_, mask) in zip(matched, parts, strict=True)])
+        return _likelihood(residual, _noise(residual, steep))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -434,6 +446,14 @@ def _noise(residual: NDArray[Any], steep: NDArray[Any]) -> NDArray[Any]:
     top = nodes[-1] + 1e-6
     table = np.interp(np.linspace(0, top, 512), nodes, np.maximum.accumulate(spread)).astype(np.float32)
     return table[np.minimum((steep * (511 / top)).astype(np.int32), 511)]
+
+
+def _likelihood(residual: NDArray[Any], noise: NDArray[Any]) -> float:
+    import numpy as np
+
+    score = (residual / (noise * _ROBUST)) ** 2
+    # Costs of different rounds have different noise: its logarithm makes them comparable, as in a likelihood.
+    return float(np.log1p(score).sum(dtype=float)) * _ROBUST**2 + 2 * float(np.log(noise).sum(dtype=float))
 
 
 def _gradient(picture: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

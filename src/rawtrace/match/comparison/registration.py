@@ -23,6 +23,8 @@ LEAST_COVERED = 0.2
 MAX_EDGE = 32_000
 #: Detail correlations of a reduced picture from which a guess is tried before others, or at all.
 _LIKELY, _POSSIBLE = 0.4, 0.15
+#: ... and from which no others are asked.
+_CERTAIN = 0.75
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -176,7 +178,11 @@ def _starts(ours: NDArray[Any], theirs: NDArray[Any], guess: Placement | None) -
 
     if guess is not None:
         yield starts.Start(np.array(guess.matrix, float), likely=True)
-    frames = [(glance(ours, theirs, start.matrix), start) for start in starts.from_frame(ours.shape, theirs.shape)]
+    frames: list[tuple[float, starts.Start]] = []
+    for start in starts.from_frame(ours.shape, theirs.shape):
+        frames.append((glance(ours, theirs, start.matrix), start))
+        if frames[-1][0] > _CERTAIN:
+            break
     frames.sort(key=lambda entry: -entry[0])
     if frames and frames[0][0] > _LIKELY:
         yield frames[0][1]

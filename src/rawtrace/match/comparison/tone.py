@@ -30,6 +30,8 @@ GROUPS = 8
 TOLERANCE = 0.55
 #: ... or this share of what the means of blocks are off for other reasons, such as compressed colours.
 TOLERANCE_OF_NOISE = 0.4
+#: A curve that is no further from a line or a power than so many tolerances is none of its own kind.
+_NAMED = 2.0
 #: A curve that falls and rises by more than this is not monotone, published grey levels.
 TURNING = 2.5
 #: Noise up to which pixels are taken one by one, published grey levels.
@@ -289,7 +291,8 @@ def _from_blocks(found: Unmixed, bins: Bins) -> Bins:
         aim = np.linalg.solve(root.T, right + 1e-7 * np.trace(normal) / len(u) * found.y)
         left = root @ found.y - aim
         systems.append(curvemodels.Equations(u, root, aim, float(left @ left)))
-    return Bins(found.x, found.y, found.count, found.error, tuple(systems), bins.spread, bins.noise,
+    # Splines overshoot; published values cannot.
+    return Bins(found.x, np.clip(found.y, 0, 255), found.count, found.error, tuple(systems), bins.spread, bins.noise,
                 max(TOLERANCE, TOLERANCE_OF_NOISE * found.noise))  # fmt: skip
 
 
@@ -355,9 +358,9 @@ def _choose(linear: curvemodels.Model, gamma: curvemodels.Model, bins: Bins) -> 
         return Tone.UNCHANGED, linear
     if linear.apart < bins.tolerance:
         return Tone.LINEAR, linear
-    if gamma.apart < 0.5 * linear.apart and gamma.apart < 1.5 * bins.tolerance and gamma.exponent > 0.25:
+    if gamma.apart < 0.5 * linear.apart and gamma.apart < _NAMED * bins.tolerance and gamma.exponent > 0.25:
         return Tone.GAMMA, gamma
-    if linear.apart < 1.5 * bins.tolerance:
+    if linear.apart < _NAMED * bins.tolerance:
         return Tone.LINEAR, linear
     return Tone.MONOTONE, linear
 

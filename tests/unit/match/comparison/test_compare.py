@@ -86,6 +86,16 @@ def test_a_colour_table() -> None:
     assert "(viridis)" in _told(picture, np.rint(table[picture]).astype(np.uint8), "colour-table")
 
 
+def test_coloured_ink_is_no_colour_table() -> None:
+    picture = pictures.cells(110, 120)
+    published = np.repeat(picture[..., None], 3, axis=2)
+    published[30:34, 20:100] = published[80:84, 20:100] = published[30:84, 20:24] = (255, 0, 0)
+    found = compare(picture, published)
+    assert found.kind == "unchanged"
+    assert found.annotations
+    assert found.curves[0][0] == "brightness"
+
+
 def test_one_colour_was_changed() -> None:
     picture = np.dstack([pictures.cells(seed=seed) for seed in (5, 6, 7)])
     published = picture.copy()

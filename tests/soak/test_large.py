@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -138,5 +139,5 @@ def test_a_page_about_2_000_files(tmp_path: Path, people: Any) -> None:
     out, _ = measured("verify", "-r", folder, "--trust", people.authority, "--report", page, code=12)
     assert "1 altered, 1,999 verified" in out
     text = page.read_text(encoding="utf-8")
-    assert all(path.name in text for path in paths)
+    assert {path.name for path in paths} <= set(re.findall(r"[0-9]{4}\.bin", text))
     print(f"the page is {os.path.getsize(page) / MB:.1f} MB")  # noqa: T201, PTH202

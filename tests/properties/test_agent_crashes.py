@@ -171,5 +171,5 @@ TestAgent.settings = settings(max_examples=12, stateful_step_count=20, deadline=
 @pytest.mark.soak
 def test_many_crashes() -> None:
     run_state_machine_as_test(
-        Agent, settings=settings(max_examples=400, stateful_step_count=50, deadline=None, suppress_health_check=_CHECKS)
+        Agent, settings=settings(max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=_CHECKS)
     )

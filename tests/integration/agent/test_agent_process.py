@@ -74,7 +74,7 @@ def test_many_kills(lab: Any) -> None:
     kill_at_random_moments(lab, KILLS)
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(5000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [100, pytest.param(2500, marks=pytest.mark.soak)])
 def test_many_small_files(lab: Any, count: int) -> None:
     for number in range(count):
         lab.write(f"{number % 10}/{number:04}.bin", b"%d" % number)

@@ -31,17 +31,22 @@ if TYPE_CHECKING:
 
 #: An area is reported if chance would make fewer than this many in the picture.
 FALSE_ALARMS = 1e-3
-#: ... and if it differs by this many grey levels somewhere, and has this many pixels.
-LEAST_LEVELS = 4.0
+#: ... and if it differs by this many grey levels somewhere, or by fewer but clearly, and has this many pixels.
+LEAST_LEVELS, LEAST_CLEAR_LEVELS = 4.0, 2.5
 LEAST_AREA_PX = 24
 #: ... and if the mean deviation of a neighbourhood reaches this many standard deviations.
 LEAST_MEAN_Z = 1.7
 #: From this mean deviation an area counts as touched, and is no witness of what chance does.
 CLEAR_MEAN_Z = 2.4
-#: Where an area ends: mean deviation of a narrow neighbourhood.
-EDGE_MEAN_Z = 1.5
+#: Areas of fewer pixels need to be stronger: resampling leaves small ones at sharp points.
+SMALL_AREA_PX = 200
+CLEAR_STRENGTH = 3.5
+#: Where an area ends: mean deviation of a narrow neighbourhood, in pictures that are calm and in others.
+EDGE_MEAN_Z, GREATEST_EDGE_Z = 1.0, 2.6
+#: Mean deviation around ink that says that ink is not all.
+BESIDE_INK_Z = 1.5
 #: ... or this share of its greatest, where that is more.
-EDGE_SHARE = 0.3
+EDGE_SHARE = 0.35
 GREATEST_Z = 6.0
 WIDE_PX = 2.5
 NARROW_PX = 1.5
@@ -51,6 +56,8 @@ COMPRESSION_SHARE = 0.5
 RIM_PX = 2
 MOST_DIFFERENCES = 500
 _SMALLEST_EDGE = 8
+#: Pixels nearer to an area than this are no witnesses of what chance does; fewer than so many say nothing.
+_APART_PX, _FEWEST = 12, 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,7 +142,7 @@ def find_differences(
         noise = _with_ink(maps.noise, painted, marks, compression)
         painted_maps = _maps(painted, grey, mask, compression, noise)
         # Ink over an edit is part of the edit.
-        marks, refused = inks.apart(marks, painted_maps.narrow, EDGE_MEAN_Z)
+        marks, refused = inks.apart(marks, painted_maps.narrow, BESIDE_INK_Z)
         painted = inks.painted(expected, grey, marks) if refused else painted
         maps = _maps(painted, grey, mask, compression, noise) if refused else painted_maps
     regions = _regions(maps, mask)
@@ -237,7 +244,7 @@ def _regions(maps: _Maps, mask: NDArray[Any]) -> list[_Region]:
     suspect = ((maps.narrow > edge) | (maps.wide > CLEAR_MEAN_Z)) & mask
     if not suspect.any():
         return []
-    log_alarms = _log_false_alarms(maps.wide, mask)
+    witnesses = _Witnesses(maps.wide, mask)
     levels = np.abs(cv2.GaussianBlur(maps.beyond * mask, (0, 0), NARROW_PX))
     count, labels = cv2.connectedComponents(suspect.astype(np.uint8), connectivity=8)
     kept = np.zeros(suspect.shape, bool)
@@ -246,9 +253,14 @@ def _regions(maps: _Maps, mask: NDArray[Any]) -> list[_Region]:
         inside = labels[box] == index
         strength = float(maps.wide[box][inside].max())
         level = float(levels[box][inside].max())
-        numbers[index] = strength, level, log_alarms(strength)
-        if (strength >= LEAST_MEAN_Z and level >= LEAST_LEVELS and np.count_nonzero(inside) >= LEAST_AREA_PX
-                and numbers[index, 2] <= np.log10(FALSE_ALARMS)):  # fmt: skip
+        numbers[index, :2] = strength, level
+        area = np.count_nonzero(inside)
+        least = LEAST_MEAN_Z * max(1.0, (SMALL_AREA_PX / area) ** 0.5)
+        enough = LEAST_CLEAR_LEVELS if strength > CLEAR_STRENGTH else LEAST_LEVELS
+        if strength < least or level < enough or area < LEAST_AREA_PX:
+            continue
+        numbers[index, 2] = witnesses.log_false_alarms(strength, box)
+        if numbers[index, 2] <= np.log10(FALSE_ALARMS):
             # A strong area would be drawn too large by what suits a weak one.
             own = inside & (maps.narrow[box] > max(edge, EDGE_SHARE * float(maps.narrow[box][inside].max())))
             kept[box] |= _closed(own)
@@ -259,9 +271,9 @@ def _regions(maps: _Maps, mask: NDArray[Any]) -> list[_Region]:
         pixels = joined[box] == index
         members = np.unique(labels[box][pixels])
         members = members[members > 0]
-        best = members[numbers[members, 0].argmax()]
+        best = members[numbers[members, 2].argmin()]
         alarms = 10.0 ** max(float(numbers[best, 2]), -300.0)
-        regions.append(_Region(box, pixels, float(numbers[best, 0]), float(numbers[members, 1].max()), alarms))
+        regions.append(_Region(box, pixels, float(numbers[members, 0].max()), float(numbers[members, 1].max()), alarms))
     return regions
 
 
@@ -272,7 +284,7 @@ def _edge(maps: _Maps, mask: NDArray[Any]) -> float:
     calm = maps.narrow[mask & (maps.wide < 2)]
     calm = calm[:: max(1, len(calm) // 50_000)]
     usual = float(np.percentile(calm, 99.5)) if len(calm) else 0.0
-    return float(np.clip(1.1 * usual, EDGE_MEAN_Z, 2.6))
+    return float(np.clip(1.1 * usual, EDGE_MEAN_Z, GREATEST_EDGE_Z))
 
 
 def _closed(inside: NDArray[Any]) -> NDArray[Any]:
@@ -301,24 +313,37 @@ def _filled(kept: NDArray[Any]) -> NDArray[Any]:
     return result
 
 
-def _log_false_alarms(wide: NDArray[Any], mask: NDArray[Any]) -> Any:
-    """Return a function from an area's greatest mean deviation to log10 of how many such chance would make.
+class _Witnesses:
+    """What chance does in this picture: the tail of mean deviations where no area is suspected.
 
-    The tail is taken as exponential, with the pixels that no clear area touches as
-    witnesses, and as flat as their last thousandths say it is.
+    The tail is taken as exponential, and as flat as its last thousandths say it is.
     """
-    import cv2
-    import numpy as np
 
-    near = cv2.dilate((wide > CLEAR_MEAN_Z).astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
-    values = wide[mask & ~near]
-    if len(values) < 400:
-        values = wide[mask]
-    values = values[:: max(1, len(values) // 50_000)]
-    middle, high, higher = (float(value) for value in np.percentile(values, (50, 99, 99.9)))
-    slope = min(np.log(50) / max(high - middle, 0.08), 1.5 * np.log(10) / max(higher - high, 0.05))
-    places = max(1.0, np.count_nonzero(mask) / (4 * np.pi * WIDE_PX**2))
-    return lambda value: float(np.log10(places * 0.01) - slope * (value - high) / np.log(10))
+    def __init__(self, wide: NDArray[Any], mask: NDArray[Any]) -> None:
+        import cv2
+        import numpy as np
+
+        near = cv2.dilate((wide > CLEAR_MEAN_Z).astype(np.uint8), np.ones((2 * _APART_PX + 1,) * 2, np.uint8)) > 0
+        where = np.flatnonzero(mask & ~near)
+        where = where if len(where) >= _FEWEST else np.flatnonzero(mask)
+        where = where[:: max(1, len(where) // 50_000)]
+        self._y, self._x = np.divmod(where, wide.shape[1])
+        self._values = wide.reshape(-1)[where]
+        self._places = max(1.0, np.count_nonzero(mask) / (4 * np.pi * WIDE_PX**2))
+
+    def log_false_alarms(self, strength: float, box: tuple[slice, slice]) -> float:
+        """Return log10 of how many areas of this greatest mean deviation chance would make; none vouches for itself."""
+        import numpy as np
+
+        rows, columns = box
+        own = (
+            (self._y >= rows.start - _APART_PX) & (self._y < rows.stop + _APART_PX)
+            & (self._x >= columns.start - _APART_PX) & (self._x < columns.stop + _APART_PX)
+        )  # fmt: skip
+        values = self._values[~own] if np.count_nonzero(~own) >= _FEWEST else self._values
+        middle, high, higher = (float(value) for value in np.percentile(values, (50, 99, 99.9)))
+        slope = min(np.log(50) / max(high - middle, 0.08), 1.5 * np.log(10) / max(higher - high, 0.05))
+        return float(np.log10(self._places * 0.01) - slope * (strength - high) / np.log(10))
 
 
 def _reported(regions: list[_Region], marks: tuple[inks.Mark, ...], expected: NDArray[Any],

@@ -178,7 +178,8 @@ def _rare(expected: float) -> str:
 
 def _annotation(one: Difference) -> str:
     left, top, width, height = one.box
-    return f"{one.kind or 'annotation'} at x {left}, y {top}, {width} × {height} px"
+    over = f", over {one.covers_px:,} px² where the original has something to show" if one.covers_px else ""
+    return f"{one.kind or 'annotation'} at x {left}, y {top}, {width} × {height} px{over}"
 
 
 def _plot(name: str, curve: Curve) -> _Plot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import runpy
@@ -137,7 +138,7 @@ def test_changed_zarr_metadata(data: st.DataObject, tmp_path: Path) -> None:
             if isinstance(place[key], (dict, list)) and data.draw(st.booleans()):
                 place = place[key]
                 continue
-            place[key] = data.draw(ODD)
+            place[key] = copy.deepcopy(data.draw(ODD))  # a later change may reach into it
             break
     (root / "zarr.json").write_text(json.dumps(documents[0]))
     (root / "0" / "zarr.json").write_text(json.dumps(documents[1]))

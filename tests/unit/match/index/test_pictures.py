@@ -285,7 +285,10 @@ def test_parts_of_an_index_together_find_what_the_whole_finds(
         with PictureIndex.open(where, part=(number, 2)) as part:
             assert part.refresh()
             covered = {view for one in part.shelf.segments for view in range(one.first, one.last + 1)}
-            assert covered == {view for view in range(1, 11) if (view - 1) // 3 % 2 == number}
+            # Segments that are joined span the blocks of the other part between them, and hold nothing of these.
+            mine = {view for view in range(1, 11) if (view - 1) // 3 % 2 == number}
+            assert mine <= covered
+            assert {one[0] for one in part.candidates(question)} <= mine
             together += [one for one in part.candidates(question) if one[3] > 20]
     assert {one[0] for one in together} == {one[0] for one in filled.candidates(question) if one[3] > 20}
 

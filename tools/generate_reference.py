@@ -30,8 +30,9 @@ OTHER_EXIT_CODES = {
     1: "could not do it: unreadable, no permission, full disk",
     2: "wrong usage",
     3: "no such input",
-    20: "done, and there is something to look at: `log audit`, `log verify`, `log witness`, `store monitor`",
-    21: "reserved: looked, and found nothing",
+    20: "done, and there is something to look at: `compare`, `reuse`, `index check`, `log audit`, `log verify`, "
+    "`log witness`, `store monitor`",
+    21: "looked, and found nothing: `trace`, `index find`",
     command_line.EXIT_BUG: "a bug in rawtrace",
     command_line.EXIT_INTERRUPTED: "interrupted",
 }

@@ -89,10 +89,12 @@ def main(ctx: click.Context) -> None:
       rawtrace verify plate.ome.tiff
       rawtrace verify -r submission/ --report submission.html
       rawtrace seal figure.png --workstation ~/workstation --parent plate.ome.tiff
+      rawtrace trace figure-2b.jpg --in deposit/
+      rawtrace compare plate.ome.tiff figure-2b.jpg --report compare.html
 
     Exit codes: 0 verified, 10 no seal, 11 inconclusive, 12 altered, 13 rejected;
     1 could not do it, 2 wrong usage, 3 no such input, 20 done and there is
-    something to look at, 130 interrupted.
+    something to look at, 21 looked and found nothing, 130 interrupted.
     """
     if ctx.invoked_subcommand is None:
         output.line(ctx.get_help())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LOW, HIGH = 0.0, 255.0
+LIMITS = LOW, HIGH = 0.0, 255.0
 _STEPS = 40
 _STARTS = (0.45, 1.0, 2.2)
 #: Exponents beyond these are no gamma that anybody would set.
@@ -108,8 +108,8 @@ def isotonic(y: NDArray[Any], weight: NDArray[Any]) -> NDArray[Any]:
     return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
 
 
-def limits_of(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
-    """Return where a measured curve is cut off: at plateaus of its ends, else 0 and 255."""
+def limits_of(x: NDArray[Any], y: NDArray[Any], error: NDArray[Any]) -> tuple[float, float]:
+    """Return where a measured curve is cut off: at plateaus of its ends that are surely others, else 0 and 255."""
     import numpy as np
 
     least, greatest = float(y.min()), float(y.max())
@@ -118,7 +118,8 @@ def limits_of(x: NDArray[Any], y: NDArray[Any]) -> tuple[float, float]:
     for level, usual in ((least, LOW), (greatest, HIGH)):
         flat = np.abs(y - level) < 0.6
         wide = flat.sum() >= 3 and float(np.ptp(u[flat])) > 0.06 and (flat[0] or flat[-1])
-        found.append(level if wide and abs(level - usual) > 1.5 else usual)
+        surely = wide and abs(level - usual) > 1.5 + 4 * float(np.median(error[flat]))
+        found.append(level if surely else usual)
     return found[0], found[1]
 
 

@@ -42,6 +42,8 @@ _BINS = 96
 _ROBUST = 2.4
 #: A simpler map is taken if it makes the weighted squares greater by no more than this.
 _SIMPLER = 60.0
+#: A copy of pixels this near is taken if it leaves no more than this share of what the free map leaves of details.
+_NEARLY_PX, _NO_WORSE = 0.5, 1.05
 _FLOOR = 0.3
 #: Steps of the table that a tone is kept in.
 _LEVELS = 1 << 14
@@ -188,7 +190,14 @@ class _Level:
             moved = distance(candidate, matrix, self._shape)
             if moved < reach and (moved < 0.01 or self._cost(candidate) <= system.cost + _SIMPLER):
                 return candidate, exact
+            # Interpolation smooths as compression does, and looks better for it: details decide.
+            if exact and moved < _NEARLY_PX and self._as_detailed(candidate, matrix):
+                return candidate, exact
         return matrix, False
+
+    def _as_detailed(self, candidate: NDArray[Any], matrix: NDArray[Any]) -> bool:
+        left = 1 - self.likeness(matrix)[1]
+        return 1 - self.likeness(candidate)[1] <= _NO_WORSE * left + 1e-5
 
     def likeness(self, matrix: NDArray[Any]) -> tuple[float, float]:
         """Return the correlation of P and F(W): of ranks, and of details; annotations count for little."""

@@ -35,7 +35,7 @@ FALSE_ALARMS = 1e-3
 LEAST_LEVELS, LEAST_CLEAR_LEVELS = 4.0, 2.5
 LEAST_AREA_PX = 24
 #: ... and if the mean deviation of a neighbourhood reaches this many standard deviations.
-LEAST_MEAN_Z = 1.7
+LEAST_MEAN_Z = 2.0
 #: From this mean deviation an area counts as touched, and is no witness of what chance does.
 CLEAR_MEAN_Z = 2.4
 #: Areas of fewer pixels need to be stronger: resampling leaves small ones at sharp points.

@@ -36,6 +36,8 @@ _NAMED = 2.0
 TURNING = 2.5
 #: Noise up to which pixels are taken one by one, published grey levels.
 CLEAN = 0.8
+#: Standard error up to which a point of the curve is known, published grey levels.
+_KNOWN = 3.0
 _POINTS = 256
 
 
@@ -268,7 +270,9 @@ def _tabulate(
     own = np.where(count >= 4, sum_y / np.maximum(count, 1), mean)
     spread = math.sqrt(float((count * (own - mean) ** 2).sum() / count.sum()))
     share = all_count / all_count.sum() * total
-    noise = float(np.average(width * np.sqrt(2 * all_count) / 1.3, weights=all_count))
+    # A large dark ground that compression made even says nothing of the rest.
+    noises = width * np.sqrt(2 * all_count) / 1.3
+    noise = max(float(np.average(noises, weights=all_count)), float(np.quantile(noises, 0.75)))
     values = sum_x.sum(0) / all_count
     # Near black and white, rounding does not average out.
     width = np.hypot(width, np.where((mean < 1.5) | (mean > 253.5), 0.4, 0.0))
@@ -331,7 +335,11 @@ def _named(bins: Bins) -> tuple[_Name, NDArray[Any], NDArray[Any]]:
         ends = (last, first) if inverted else (first, last)
         return _Name(Tone.NOT_MONOTONE, inverted, *ends, 0.9), x, y
     origin, span = float(x[0]), float(x[-1] - x[0])
-    limits = curvemodels.limits_of(x, monotone)
+    # Where there are hardly any pixels, a curve is only led on: that is no plateau.
+    known = bins.error < _KNOWN
+    limits = (
+        curvemodels.limits_of(x[known], monotone[known], bins.error[known]) if known.sum() >= 4 else curvemodels.LIMITS
+    )
     every, *parts = bins.equations
     linear = curvemodels.fit_linear(every, monotone, origin=origin, span=span, limits=limits)
     gamma = curvemodels.fit_gamma(every, monotone, origin=origin, span=span, limits=limits, inverted=inverted)

@@ -129,7 +129,7 @@ def test_unknown_values_count_as_masked() -> None:
     assert np.isfinite(residual.z).all()
 
 
-@pytest.mark.parametrize("quality", [30, 60, 75, 90, 97])
+@pytest.mark.parametrize("quality", [30, 75, 97])
 def test_compression_alone_is_no_difference(quality: int) -> None:
     residual = look(field(), jpeg(field(), quality))
 
@@ -155,20 +155,31 @@ def test_tables_of_the_file_are_taken() -> None:
     assert look(field(), jpeg(field(), 70), steps=steps).compression == compression.Compression(steps=steps)
 
 
+def test_a_weak_edit_of_a_calm_picture_is_found() -> None:
+    """What an edit leaves of itself around is no measure of chance."""
+    rng = np.random.default_rng(3)
+    calm = np.full((SIZE, SIZE), 90.0)
+    calm[60:110, 60:110] += cv2.GaussianBlur(rng.normal(0, 90, (50, 50)), (0, 0), 1.5)
+    published = calm.copy()
+    published[70:96, 70:96] = 90 + 1.6 * (calm[70:96, 70:96] - 90)
+
+    residual = look(np.rint(calm), jpeg(np.rint(published).astype(np.uint8), 70))
+
+    assert unexplained(residual)
+
+
 def test_no_compression_is_seen_in_plain_pixels() -> None:
     assert compression.estimate_compression(field()) is None
 
 
-@pytest.mark.parametrize("sigma", [0.6, 1.0])
-def test_another_resampling_is_no_difference(sigma: float) -> None:
+@pytest.mark.parametrize(("sigma", "quality"), [(0.6, 0), (1.0, 80)])
+def test_another_resampling_is_no_difference(sigma: float, quality: int) -> None:
     published = np.rint(cv2.GaussianBlur(field().astype(np.float32), (0, 0), sigma)).astype(np.uint8)
 
-    assert look(field(), published).differences == ()
-    assert look(field(), jpeg(published, 80)).differences == ()
+    assert look(field(), jpeg(published, quality) if quality else published).differences == ()
 
 
-@pytest.mark.parametrize("quality", [0, 75])
-@pytest.mark.parametrize("kind", list(edits()))
+@pytest.mark.parametrize(("kind", "quality"), [*((kind, 0) for kind in edits()), ("blurred", 75)])
 def test_an_edit_is_found_and_outlined(kind: str, quality: int) -> None:
     published = edits()[kind]
     changed = np.abs(published.astype(int) - field()) > 3
@@ -206,8 +217,7 @@ def with_ink(picture: np.ndarray[Any, Any], kind: str, colour: Any) -> np.ndarra
     return np.rint(picture[..., None] + ink[..., None] * (np.array(colour) - picture[..., None])).astype(np.uint8)
 
 
-@pytest.mark.parametrize("quality", [0, 75])
-@pytest.mark.parametrize("kind", ["text", "scale bar", "arrow", "box", "line"])
+@pytest.mark.parametrize(("kind", "quality"), [("text", 75), ("scale bar", 0), ("arrow", 75), ("box", 75), ("line", 0)])
 def test_ink_is_told_by_its_kind(kind: str, quality: int) -> None:
     published = with_ink(field(), kind, 255)
 

@@ -7,7 +7,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.errors import MissingExtraError, PixelsError
+from rawtrace.errors import PixelsError
+from rawtrace.match.features import computer_vision
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def strip_features(pixels: NDArray[Any]) -> StripFeatures:
     """
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     grey, _ = bounded_grey(pixels)
     scaled = toned(grey) * 255
     height, width = np.asarray(pixels).shape[:2]
@@ -173,7 +174,7 @@ def looks_like_blot(pixels: NDArray[Any]) -> float:
     """
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     grey, _ = bounded_grey(pixels)
     height, width = grey.shape
     if min(height, width) < SHORTEST_EDGE or float(np.ptp(grey)) == 0:
@@ -192,20 +193,3 @@ def looks_like_blot(pixels: NDArray[Any]) -> float:
     upright = float((power * np.cos(4 * np.arctan2(down, across)))[strong].sum() / power[strong].sum())
     likeness = float(np.clip(0.5 + (upright - _UPRIGHT) * 1.5, 0, 1))
     return max(likeness, 0.5) if width >= _WIDE * height or height >= _WIDE * width else likeness
-
-
-def opencv() -> Any:
-    """Return OpenCV.
-
-    Raises
-    ------
-    MissingExtraError
-        It is not installed.
-    """
-    try:
-        import cv2
-    except ImportError:
-        raise MissingExtraError(
-            "finding strips of blots needs OpenCV", hint="install it: pip install 'rawtrace[match]'"
-        ) from None
-    return cv2

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rawtrace.match.features import computer_vision
 from rawtrace.match.model import Evidence, Match, Placement, Relation, Where
-from rawtrace.match.strips.features import LONGEST_EDGE, SHORTEST_EDGE, StripFeatures, bounded_grey, grey_of, opencv
+from rawtrace.match.strips.features import LONGEST_EDGE, SHORTEST_EDGE, StripFeatures, bounded_grey, grey_of
 from rawtrace.match.strips.refine import Agreement, refine
 from rawtrace.match.strips.search import Place, Search, same_place
 
@@ -217,7 +218,7 @@ def _prepared(picture: NDArray[Any]) -> tuple[NDArray[Any] | None, NDArray[Any]]
     """Return a strip as grey, lying, of bounded size, and the map to it; ``None`` where it says nothing."""
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     nothing = np.eye(3)
     grey, step = bounded_grey(picture)
     if min(grey.shape) < SHORTEST_EDGE or float(np.ptp(grey)) == 0:
@@ -273,7 +274,7 @@ def _same_picture(best: Ranked, other: Ranked, shape: tuple[int, int]) -> bool:
     """Tell whether two originals show the same around the strip too, as an exposure and its copy do."""
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     if best.agreement.place.member == other.agreement.place.member:
         return False
     one, two = (found.features for found in (best, other))

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.match.strips.features import opencv
+from rawtrace.match.features import computer_vision
 from rawtrace.match.strips.search import Place
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def refine(query: NDArray[Any], place: Place, original: NDArray[Any], *, quick: 
     """
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     height, width = query.shape
     shrink = min(1.0, LONGEST_STRIP / max(height, width), math.sqrt(QUICK_PIXELS / query.size) if quick else 1.0)
     size = (max(8, round(width * shrink)), max(6, round(height * shrink)))
@@ -116,7 +116,7 @@ def _warped(original: NDArray[Any], matrix: NDArray[Any], size: tuple[int, int])
     """Return the place as the strip would show it, and where the original has pixels."""
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     back = np.linalg.inv(matrix)
     corners = back @ np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]], [1, 1, 1, 1]], float)
     height, width = original.shape
@@ -178,7 +178,7 @@ def _both_clipped(fitted: NDArray[Any], strip: NDArray[Any]) -> NDArray[Any]:
     """Tell where strip and place both lie at the same end of the strip's range, away from what is not."""
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     low, high = float(strip.min()), float(strip.max())
     near = 0.02 * (high - low)
     clipped = np.zeros(strip.shape, bool)
@@ -211,7 +211,7 @@ def _clipped_alike(
 def _high(picture: NDArray[Any], sigma: float) -> NDArray[Any]:
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     fine = cv2.GaussianBlur(picture, (0, 0), sigma / 3)
     return np.asarray(fine - cv2.GaussianBlur(picture, (0, 0), sigma))
 

@@ -15,7 +15,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.match.strips.features import StripFeatures, opencv, toned
+from rawtrace.match.features import computer_vision
+from rawtrace.match.strips.features import StripFeatures, toned
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -154,7 +155,7 @@ def _picture(member: StripFeatures) -> NDArray[Any]:
 def _line(bright: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     line = cv2.resize(bright.mean(0, keepdims=True), (LINE, 1), interpolation=cv2.INTER_AREA)[0]
     line = line - line.mean()
     return np.asarray(line / max(float(np.sqrt((line**2).sum())), 1e-6), np.float32)
@@ -166,7 +167,7 @@ def _by_lanes(
 ) -> list[Place]:  # fmt: skip
     import numpy as np
 
-    cv2 = opencv()
+    cv2 = computer_vision()
     from scipy import fft
 
     spread = float(picture.std())
@@ -245,7 +246,7 @@ class _Templates:
     def __init__(self, bright: NDArray[Any], grain: Grain) -> None:
         import numpy as np
 
-        cv2 = opencv()
+        cv2 = computer_vision()
         self._shape = height, width = bright.shape
         reduction = min(1.0, math.sqrt(grain.pixels / bright.size))
         self.size = (max(8, round(width * reduction)), max(4, round(height * reduction)))
@@ -268,7 +269,7 @@ class _Templates:
         """Compare a place in both dimensions; the best slope, side, shift and stretch along the strip."""
         import numpy as np
 
-        cv2 = opencv()
+        cv2 = computer_vision()
         margin = (max(3, self.size[0] // 10), max(3, self.size[1] // 2))
         window = (self.size[0] + 2 * margin[0], self.size[1] + 2 * margin[1])
         enlarge = np.array([[member.shape[1] / picture.shape[1], 0, 0.0], [0, member.shape[0] / picture.shape[0], 0],

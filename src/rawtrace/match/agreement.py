@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FEWEST_PIXELS = 200
+#: Less of a picture than this says nothing about the rest of it.
+LEAST_GREY = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,20 @@ class Agreement:
         Share of the query that the original covers, 0 to 1.
     plain : float
         Share of the covered pixels that are quite black or quite white in both, or next to such, 0 to 1.
+    grey : float
+        Share of the covered pixels that are neither in the query, nor next to such, 0 to 1.
+    fine : float
+        Correlation of ranks of what differs from the surroundings, the best of three scales; -1 to 1. Unlike
+        ``detail`` it is about all of the pixels, not about the strongest: letters that both pictures have at the same
+        place hardly count.
     """
 
     rank: float
     detail: float
     covered: float
     plain: float
+    grey: float
+    fine: float
 
 
 def rank_correlation(original: NDArray[Any], query: NDArray[Any], matrix: Any) -> tuple[float, float]:
@@ -75,7 +85,7 @@ def compare_pixels(original: NDArray[Any], query: NDArray[Any], matrix: Any, *, 
 
     both = align(original, query, matrix)
     if not both.inside.size:
-        return Agreement(0.0, 0.0, both.covered, 0.0)
+        return Agreement(0.0, 0.0, both.covered, 0.0, 0.0, 0.0)
     inside = both.inside
     if box is not None:
         (left, top), (right, bottom) = moved(np.array([box[:2], box[2:]], float), both.matrix[:2])
@@ -85,7 +95,7 @@ def compare_pixels(original: NDArray[Any], query: NDArray[Any], matrix: Any, *, 
     around = np.ones((5, 5), np.uint8)
     inner = cv2.erode(inside.astype(np.uint8), around).astype(bool)
     if inner.sum() < _FEWEST_PIXELS:
-        return Agreement(0.0, 0.0, both.covered, 0.0)
+        return Agreement(0.0, 0.0, both.covered, 0.0, 0.0, 0.0)
     near, far = (
         cv2.dilate(((each >= 252) | (each <= 3)).astype(np.uint8), around).astype(bool)
         for each in (both.shown, both.warped)
@@ -93,17 +103,20 @@ def compare_pixels(original: NDArray[Any], query: NDArray[Any], matrix: Any, *, 
     a, b = (_sampled(cv2.GaussianBlur(each, (0, 0), 1.0)[inner]) for each in (both.warped, both.shown))
     rank = _correlation(_ranks(a), _ranks(b))
     grey = inner & ~near
-    if grey.sum() < max(_FEWEST_PIXELS, 0.1 * inner.sum()):
+    share = float(grey.sum() / inner.sum())
+    # Letters are left out with what is quite white; where next to nothing is left, it is all about letters and lines.
+    if grey.sum() < 2 * _FEWEST_PIXELS or share < LEAST_GREY:
         grey = inner
-    details = []
-    for fine in (1.0, 2.0, 4.0):
-        difference = [
-            cv2.GaussianBlur(each, (0, 0), fine) - cv2.GaussianBlur(each, (0, 0), 3 * fine)
+    details, fines = [], []
+    for scale in (1.0, 2.0, 4.0):
+        one, other = (
+            (cv2.GaussianBlur(each, (0, 0), scale) - cv2.GaussianBlur(each, (0, 0), 3 * scale))[grey]
             for each in (both.warped, both.shown)
-        ]
-        details.append(_correlation(*(each[grey] for each in difference)))
+        )
+        details.append(_correlation(one, other))
+        fines.append(_correlation(_ranks(_sampled(one)), _ranks(_sampled(other))))
     plain = float((near & far)[inner].mean())
-    return Agreement(rank, max(details, key=abs), both.covered, plain)
+    return Agreement(rank, max(details, key=abs), both.covered, plain, share, max(fines, key=abs))
 
 
 def moved(points: NDArray[Any], matrix: Any) -> NDArray[Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Distance of Image-Codes, of 256 bits, that is worth a look.
-CODE_RADIUS = 64
+CODE_RADIUS = 48
 _TRIED = 10
 #: What the pixels have to say, for the code alone never decides: correlations of ranks and of detail, the share of
 #: pixels that are merely black or white, and by how much (logarithm) the proportions may differ.

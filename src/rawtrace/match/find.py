@@ -33,6 +33,8 @@ VERIFIED = 10
 #: A picture of more pixels is reduced before anything else.
 MAX_PIXELS = 64 << 20
 _MAX_PANELS = 24
+#: A part of a picture that is narrower, for its length, is a line of letters.
+_NARROW = 0.2
 
 
 def find(picture: NDArray[Any], gallery: Gallery, *, limit: int = 10) -> tuple[Match, ...]:
@@ -229,7 +231,8 @@ def _judged(
     if not accepted(pair, agreement):
         inner = _around(pair, box)
         part = compare_pixels(pixels, shown, pair.matrix, box=inner)
-        if pair.inliers >= 10 and part.plain < 0.5 and accepted(pair, part):
+        narrow = min(inner[2] - inner[0], inner[3] - inner[1]) < _NARROW * max(inner[2] - inner[0], inner[3] - inner[1])
+        if pair.inliers >= 10 and not narrow and part.plain < 0.5 and accepted(pair, part):
             agreement, box = part, inner
         elif not other_channel(pair, agreement):
             return None

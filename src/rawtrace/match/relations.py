@@ -21,6 +21,8 @@ SAME_PART = 0.5
 _AS_GOOD = 0.7
 #: A picture that fits in so many points is no repetition by chance.
 _BEYOND_DOUBT = 200
+#: Of 64 cells, so many must have points for another stain: letters, an arrow and a bar have a dozen.
+_LEAST_PLACES = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,8 +43,22 @@ class Found:
 
 
 def other_channel(pair: Pair, agreement: Agreement) -> bool:
-    """Whether the places agree beyond doubt and the brightness does not: another stain of the same field."""
-    return pair.inliers >= 25 and pair.guided >= 40 and agreement.plain < 0.5 and abs(agreement.detail) > 0.15
+    """Whether the places agree beyond doubt and the brightness does not: another stain of the same field.
+
+    Letters, arrows and scale bars that two pictures share agree as well, but only in few places.
+    """
+    if pair.inliers < 25 or pair.guided < 40 or agreement.plain >= 0.5:
+        return False
+    return abs(agreement.detail) > 0.15 and abs(agreement.fine) > 0.1 and _places(pair) >= _LEAST_PLACES
+
+
+def _places(pair: Pair) -> int:
+    """Count the cells with points, of eight by eight that the points stretch over."""
+    import numpy as np
+
+    low, high = pair.query_xy.min(axis=0), pair.query_xy.max(axis=0)
+    cells = ((pair.query_xy - low) * (7.999 / np.maximum(high - low, 1e-6))).astype(np.int64)
+    return len(np.unique(cells, axis=0))
 
 
 def pixels_of(gallery: Gallery, number: int) -> NDArray[Any] | None:

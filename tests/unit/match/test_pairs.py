@@ -84,8 +84,15 @@ def test_maps_that_publishing_does_not_make(matrix: list[list[float]]) -> None:
 def test_pictures_mostly_black_or_white_have_to_agree_nearly_everywhere() -> None:
     pair = verify_pair(features(TEXTURE), POINTS)
     assert pair is not None
-    assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.2))
-    assert accepted(pair, Agreement(0.6, 0.6, 1.0, 0.2))
-    assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.99))
-    assert not accepted(pair, Agreement(0.9, 0.8, 1.0, 0.99))
-    assert not accepted(pair, Agreement(-0.99, -0.99, 1.0, 0.2))
+    assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.2, 0.5, 0.99))
+    assert accepted(pair, Agreement(0.6, 0.6, 1.0, 0.2, 0.5, 0.6))
+    assert accepted(pair, Agreement(0.99, 0.99, 1.0, 0.99, 0.1, 0.9))
+    assert not accepted(pair, Agreement(0.9, 0.8, 1.0, 0.99, 0.1, 0.9))
+    assert not accepted(pair, Agreement(-0.99, -0.99, 1.0, 0.2, 0.5, -0.99))
+
+
+def test_points_and_strong_edges_are_not_enough_where_most_of_the_pixels_disagree() -> None:
+    pair = verify_pair(features(TEXTURE), POINTS)
+    assert pair is not None
+    assert not accepted(pair, Agreement(0.48, 0.93, 1.0, 0.4, 0.5, 0.46))
+    assert not accepted(pair, Agreement(0.99, 0.99, 1.0, 0.99, 0.01, 0.99))

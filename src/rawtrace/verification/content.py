@@ -15,7 +15,7 @@ from rawtrace.sealing.assertions import ACQUISITION, PIXELS, printable
 from rawtrace.sealing.manifest import Assertion
 from rawtrace.verification.evidence import Evidence, Form, data_hashes, statement
 from rawtrace.verification.findings import finding
-from rawtrace.verification.pixels import compare_planes, words
+from rawtrace.verification.pixels import Compared, compare_planes, words
 
 #: How many members of each sort a report names one by one.
 NAMED_MEMBERS = 50
@@ -69,6 +69,15 @@ def _check_whole(evidence: Evidence, stated: Assertion, progress: Progress) -> I
         yield from _check_members(evidence, proof, found.sha256, index_good=problem is None, progress=progress)
 
 
+def _about_planes(evidence: Evidence, progress: Progress) -> Iterator[Finding]:
+    """Say beside changed bytes what became of the planes."""
+    bound = evidence.store.bound_manifest() if evidence.store else None
+    compared = compare_planes(evidence, bound, progress=progress) if bound else Compared()
+    if compared.same:
+        yield finding("planes-unchanged", f"{words(compared.planes)}, all the same")
+    yield from compared.findings
+
+
 def _or_converted(evidence: Evidence, changed: Finding, progress: Progress) -> Iterator[Finding]:
     """Say that the bytes differ, unless every plane is still the same: then say that."""
     bound = evidence.store.bound_manifest() if evidence.store else None
@@ -106,15 +115,11 @@ def _check_members(
         yield finding("index-unreadable", f"the index {evidence.named.name} breaks the rules: {error.message}")
         return
     differences = folderindex.compare_folder(folder, indexed, progress=progress)
-    bound = evidence.store.bound_manifest() if evidence.store else None
     if not differences.any() and index_good:
         message = f"all {len(indexed):,} files of the folder are those that were sealed, and there are no others"
         yield finding("bytes-unchanged", message, evidence=proof)
-    elif bound is not None:
-        compared = compare_planes(evidence, bound, progress=progress)
-        if compared.same:
-            yield finding("planes-unchanged", f"{words(compared.planes)}, all the same")
-        yield from compared.findings
+    else:
+        yield from _about_planes(evidence, progress)
     yield from _members("member-missing", differences.missing, "{} was sealed and is not there")
     yield from _members("member-extra", differences.extra, "{} is there and was not sealed")
     yield from _members("member-changed", differences.changed, "{} is not as it was sealed")
@@ -146,8 +151,9 @@ def _check_embedded(evidence: Evidence, stated: Assertion, progress: Progress) -
     if problem is None:
         yield finding("bytes-unchanged", f"all {size:,} bytes but the seal's own are those that were sealed")
     elif problem.code in {BYTES_CHANGED, "data-outside-seal"}:
-        changed = finding("bytes-changed", problem.message, evidence={"code": problem.code, "found_bytes": size})
-        yield from _or_converted(evidence, changed, progress)
+        # A conversion would have lost the seal: what was changed around it is no conversion.
+        yield finding("bytes-changed", problem.message, evidence={"code": problem.code, "found_bytes": size})
+        yield from _about_planes(evidence, progress)
     else:
         yield finding("binding-missing", problem.message, evidence={"code": problem.code})
 

@@ -24,6 +24,8 @@ LEAST_CONTRAST = 30.0
 LEAST_CHROMA = 40
 #: Contrast of ink with its surroundings, as a share of that with what it covers.
 SEEN_SHARE = 0.45
+#: Ink beyond these grey levels is black or white.
+BLACK, WHITE = 24, 231
 RIM_PX = 2
 MOST_PARTS = 3_000
 #: How far and how much compression makes the brightness around coloured ink uncertain.
@@ -166,7 +168,8 @@ def _part(labels: NDArray[Any], index: int, box: tuple[slice, slice], picture: _
     # The ink is the deepest pixels' value; of strokes finer than a pixel, which are mixed all over, the extreme one.
     inks = [_weighted_median(published[deep], away[deep] ** 2 + 1)]
     if depth.max() < 3:
-        inks.append(float(np.percentile(published[own], 96 if brighter else 4)))
+        extreme = float(np.percentile(published[own], 96 if brighter else 4))
+        inks.insert(0 if extreme <= BLACK or extreme >= WHITE else 1, extreme)
     for ink in inks:
         share = np.clip((published - expected) / np.where(np.abs(ink - expected) < 12, np.inf, ink - expected), 0, 1)
         core = own & ((np.abs(published - ink) <= picture.tolerance) | ((share > 0.72) & (depth < 3)))
@@ -221,7 +224,7 @@ def _weighted_median(values: NDArray[Any], weights: NDArray[Any]) -> float:
 
 def _extreme(ink: float, box: tuple[slice, slice], core: NDArray[Any], picture: _Picture) -> bool:
     """Whether ink is about black or white, or coloured."""
-    return ink <= 24 or ink >= 231 or _coloured(box, core, picture)
+    return ink <= BLACK or ink >= WHITE or _coloured(box, core, picture)
 
 
 def _coloured(box: tuple[slice, slice], core: NDArray[Any], picture: _Picture) -> bool:

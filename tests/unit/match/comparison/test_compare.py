@@ -17,7 +17,7 @@ from rawtrace.errors import InputNotFoundError, UsageError
 from rawtrace.match.comparison.compare import CLASSES, compare, eight_bit
 from rawtrace.match.model import Tone
 
-SMALL = (110, 130)
+SMALL = (90, 110)
 
 
 def _told(original: Any, published: Any, kind: str) -> str:
@@ -70,7 +70,7 @@ def test_gamma_is_to_be_declared() -> None:
 def test_an_area_is_not_explained() -> None:
     picture = pictures.cells(*SMALL, grain=3)
     published = picture.copy()
-    published[20:50, 30:60] = picture[70:100, 80:110]
+    published[20:45, 30:55] = picture[60:85, 80:105]
     found = compare(picture, published)
     assert found.kind == "local-change"
     assert "area is not explained" in found.sentence
@@ -81,17 +81,22 @@ def test_an_area_is_not_explained() -> None:
 
 def test_a_colour_table() -> None:
     picture = pictures.cells(*SMALL)
-    zero = np.zeros_like(picture)
-    assert "(green)" in _told(picture, np.dstack([zero, picture, zero]), "colour-table")
     stops = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], float)
     table = np.stack([np.interp(np.arange(256) / 255, np.linspace(0, 1, 5), column) for column in stops.T], axis=1)
     assert "(viridis)" in _told(picture, np.rint(table[picture]).astype(np.uint8), "colour-table")
 
 
+@pytest.mark.soak
+def test_a_table_of_one_colour() -> None:
+    picture = pictures.cells(*SMALL)
+    zero = np.zeros_like(picture)
+    assert "(green)" in _told(picture, np.dstack([zero, picture, zero]), "colour-table")
+
+
 def test_coloured_ink_is_no_colour_table() -> None:
-    picture = pictures.cells(110, 120)
+    picture = pictures.cells(*SMALL)
     published = np.repeat(picture[..., None], 3, axis=2)
-    published[30:34, 20:100] = published[80:84, 20:100] = published[30:84, 20:24] = (255, 0, 0)
+    published[20:24, 20:80] = published[70:74, 20:80] = published[20:74, 20:24] = (255, 0, 0)
     found = compare(picture, published)
     assert found.kind == "unchanged"
     assert found.annotations
@@ -115,20 +120,33 @@ def test_levels_of_published_pictures() -> None:
     assert eight_bit(np.zeros((4, 5, 4), np.uint8)).shape == (4, 5, 3)
 
 
+def _stack(folder: Path) -> Any:
+    stack = np.stack([np.stack([pictures.cells(72, 80, seed=10 * c + z) for z in range(2)]) for c in range(2)])
+    tifffile.imwrite(folder / "a.ome.tif", stack.astype(np.uint16) * 9, metadata={"axes": "CZYX"}, ome=True)
+    Image.fromarray(stack[1, 1, 5:67, 8:75]).save(folder / "panel.png")
+    return stack
+
+
 def test_the_plane_is_found(tmp_path: Path) -> None:
-    stack = np.stack([np.stack([pictures.cells(80, 90, seed=10 * c + z) for z in range(2)]) for c in range(2)])
-    tifffile.imwrite(tmp_path / "a.ome.tif", stack.astype(np.uint16) * 9, metadata={"axes": "CZYX"}, ome=True)
-    Image.fromarray(stack[1, 1, 5:75, 8:88]).save(tmp_path / "panel.png")
+    _stack(tmp_path)
     found = rawtrace.compare(tmp_path / "a.ome.tif", tmp_path / "panel.png")
     assert found.where is not None
     assert (found.where.channel, found.where.z, found.where.projection) == (1, 1, "")
     assert found.kind == "linear-whole-image"
-    Image.fromarray(stack[0].max(0)).save(tmp_path / "most.png")
+
+
+def test_a_channel_that_is_not_there_fail(tmp_path: Path) -> None:
+    _stack(tmp_path)
+    with pytest.raises(UsageError, match="there is no channel 7"):
+        rawtrace.compare(tmp_path / "a.ome.tif", tmp_path / "panel.png", channel=7)
+
+
+@pytest.mark.soak
+def test_a_projection_is_found(tmp_path: Path) -> None:
+    Image.fromarray(_stack(tmp_path)[0].max(0)).save(tmp_path / "most.png")
     found = rawtrace.compare(tmp_path / "a.ome.tif", tmp_path / "most.png")
     assert found.where is not None
     assert (found.where.channel, found.where.projection) == (0, "max")
-    with pytest.raises(UsageError, match="there is no channel 7"):
-        rawtrace.compare(tmp_path / "a.ome.tif", tmp_path / "panel.png", channel=7)
 
 
 def test_missing_files_fail(tmp_path: Path) -> None:

@@ -37,13 +37,16 @@ def test_another_picture_fail() -> None:
     assert register(pictures.cells(90, 100, seed=1), pictures.cells(seed=2)[20:100, 30:120]) is None
 
 
+@pytest.mark.soak
 def test_hardly_any_overlap_fail() -> None:
     original, other = pictures.cells(90, 90, seed=3), pictures.cells(90, 90, seed=4)
     other[:, :8] = original[:, -8:]
     assert register(original, other) is None
 
 
-@pytest.mark.parametrize(("turns", "mirrored"), [(0, False), (1, True), (3, False)])
+@pytest.mark.parametrize(
+    ("turns", "mirrored"), [(1, True), *(pytest.param(turns, False, marks=pytest.mark.soak) for turns in (0, 3))]
+)
 def test_copies_are_exact(turns: int, mirrored: bool) -> None:
     original = pictures.cells()
     published = np.rot90(original[30:170, 20:200], turns)
@@ -64,13 +67,14 @@ def test_turned_reduced_and_compressed() -> None:
     assert _error(found, matrix, published.shape) < 0.1
 
 
-@pytest.mark.parametrize("factor", [0.5, 1.3])
+@pytest.mark.parametrize("factor", [0.5, pytest.param(1.3, marks=pytest.mark.soak)])
 def test_resized_frames_are_told_exactly(factor: float) -> None:
     original = pictures.cells(240, 280)
     published, matrix = pictures.resized(original, factor)
     assert _error(register(original, published), matrix, published.shape) < 0.05
 
 
+@pytest.mark.soak
 def test_edits_and_labels_do_not_pull() -> None:
     original = pictures.cells(240, 280)
     matrix = pictures.turned(3, 0.9, (180, 200), (140, 120))
@@ -90,7 +94,7 @@ def test_inverted_gamma_and_16_bit() -> None:
     assert _error(found, [[1, 0, -40], [0, 1, -10]], published.shape) == 0
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.uint16])
+@pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.uint16, marks=pytest.mark.soak)])
 def test_any_type_and_colour(dtype: Any) -> None:
     grey = pictures.cells(120, 130)
     original = np.dstack([grey, grey // 2, 255 - grey]).astype(dtype)

@@ -129,7 +129,9 @@ def test_unknown_values_count_as_masked() -> None:
     assert np.isfinite(residual.z).all()
 
 
-@pytest.mark.parametrize("quality", [30, 75, 97])
+@pytest.mark.parametrize(
+    "quality", [75, pytest.param(30, marks=pytest.mark.soak), pytest.param(97, marks=pytest.mark.soak)]
+)
 def test_compression_alone_is_no_difference(quality: int) -> None:
     residual = look(field(), jpeg(field(), quality))
 
@@ -172,14 +174,17 @@ def test_no_compression_is_seen_in_plain_pixels() -> None:
     assert compression.estimate_compression(field()) is None
 
 
-@pytest.mark.parametrize(("sigma", "quality"), [(0.6, 0), (1.0, 80)])
+@pytest.mark.parametrize(("sigma", "quality"), [(1.0, 80), pytest.param(0.6, 0, marks=pytest.mark.soak)])
 def test_another_resampling_is_no_difference(sigma: float, quality: int) -> None:
     published = np.rint(cv2.GaussianBlur(field().astype(np.float32), (0, 0), sigma)).astype(np.uint8)
 
     assert look(field(), jpeg(published, quality) if quality else published).differences == ()
 
 
-@pytest.mark.parametrize(("kind", "quality"), [*((kind, 0) for kind in edits()), ("blurred", 75)])
+@pytest.mark.parametrize(("kind", "quality"), [
+    ("repeats another area", 0), ("blurred", 75),
+    *(pytest.param(kind, 0, marks=pytest.mark.soak) for kind in edits() if kind != "repeats another area"),
+])  # fmt: skip
 def test_an_edit_is_found_and_outlined(kind: str, quality: int) -> None:
     published = edits()[kind]
     changed = np.abs(published.astype(int) - field()) > 3
@@ -217,7 +222,16 @@ def with_ink(picture: np.ndarray[Any, Any], kind: str, colour: Any) -> np.ndarra
     return np.rint(picture[..., None] + ink[..., None] * (np.array(colour) - picture[..., None])).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("kind", "quality"), [("text", 75), ("scale bar", 0), ("arrow", 75), ("box", 75), ("line", 0)])
+@pytest.mark.parametrize(
+    ("kind", "quality"),
+    [
+        ("text", 75),
+        ("scale bar", 0),
+        pytest.param("arrow", 75, marks=pytest.mark.soak),
+        pytest.param("box", 75, marks=pytest.mark.soak),
+        pytest.param("line", 0, marks=pytest.mark.soak),
+    ],
+)
 def test_ink_is_told_by_its_kind(kind: str, quality: int) -> None:
     published = with_ink(field(), kind, 255)
 
@@ -244,6 +258,7 @@ def test_an_edit_beside_ink_is_still_found() -> None:
     assert [d.kind for d in marks(residual)] == ["scale bar"]
 
 
+@pytest.mark.soak
 def test_an_edit_under_letters_is_not_excused() -> None:
     published = with_ink(blended(field(), np.roll(field(), 60, 0).astype(float), disc(24, 130, 20)), "text", 255)
 
@@ -295,6 +310,7 @@ def test_a_cell_painted_over_with_black_is_not_explained() -> None:
     assert unexplained(residual)
 
 
+@pytest.mark.soak
 def test_a_result_repeats() -> None:
     published = jpeg(edits()["blurred"], 75)
 

@@ -11,6 +11,7 @@ Which of two areas was there first cannot be told from the pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,6 +22,8 @@ from rawtrace.match.features import computer_vision, stretched
 from rawtrace.match.model import Placement, Relation
 from rawtrace.match.pairs import MOST_PLAIN, as_matrix
 from rawtrace.match.reuse import growth
+from rawtrace.match.reuse.dense import dense_hypotheses
+from rawtrace.match.reuse.loss import compression_error, moving_error, surplus
 from rawtrace.match.reuse.selfmatch import Hypothesis, hypotheses, sound
 
 if TYPE_CHECKING:
@@ -34,12 +37,20 @@ SHORTEST_EDGE = 32
 MAX_FOLLOWED = 12
 
 _MIN_AREA = 180
+#: Share of what is roughly alike that is left when its border is drawn.
+_MIN_KEPT = 0.4
 _MIN_CORRELATION, _MIN_DETAIL = 0.8, 0.42
 #: Detail that agrees this well is a copy, whatever repeats around it.
 _EXACT = 0.86
 #: A third place that is this share as like makes a structure a repeating one.
 _THIRD = 0.8
 _MAX_OVERLAP = 0.3
+#: Difference for one of what compression explains; contrast (log) and structure of what it leaves.
+_MAX_SURPLUS, _MAX_GAIN, _MIN_SHAPE = 1.6, 0.12, 0.85
+#: Smooth ground is alike everywhere, and its finest detail is not.
+_LEAST_DETAIL = 0.25
+#: Smaller shares of a picture are alike by chance somewhere; after compression, which makes things alike, larger ones.
+_MIN_SHARE, _MIN_SHARE_COMPRESSED = 0.0012, 0.002
 
 PixelBox = tuple[int, int, int, int]
 
@@ -105,6 +116,18 @@ class CopyMove:
         return self.placement.scale
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """A picture at working size, what copies in it are expected to differ by, and the size it came in."""
+
+    shown: NDArray[Any]
+    values: NDArray[Any]
+    error: NDArray[Any]
+    compressed: bool
+    factor: float
+    full: tuple[int, int]
+
+
 def copy_moves(picture: NDArray[Any]) -> tuple[CopyMove, ...]:
     """Find areas that a picture shows twice.
 
@@ -118,20 +141,12 @@ def copy_moves(picture: NDArray[Any]) -> tuple[CopyMove, ...]:
     tuple of CopyMove
         Repeated areas first, the largest first; empty where there is nothing, or nothing to see.
     """
-    import numpy as np
-
-    shown, factor = _prepared(picture)
-    if shown is None:
+    ground = _prepared(picture)
+    if ground is None:
         return ()
-    values = shown.astype(np.float32)
-    found: list[tuple[CopyMove, NDArray[Any]]] = []
-    gathered = hypotheses(shown)
-    for hypothesis in gathered[:MAX_FOLLOWED]:
-        if any(_known(hypothesis, masks) for _, masks in found):
-            continue
-        one = _followed(values, hypothesis, gathered, factor, picture.shape[:2])
-        if one is not None:
-            found.append(one)
+    found = _follow(ground, hypotheses(ground.shown), [])
+    if not any(move.relation is Repeat.AREA for move, _ in found):
+        found = _follow(ground, dense_hypotheses(ground.shown), found)
     moves = [move for move, _ in found]
     return tuple(sorted(moves, key=lambda move: (move.relation is Repeat.STRUCTURE, -move.area_px)))
 
@@ -147,32 +162,62 @@ def union_mask(moves: Sequence[CopyMove], shape: tuple[int, int]) -> NDArray[Any
     return mask
 
 
-def _prepared(picture: NDArray[Any]) -> tuple[NDArray[Any] | None, float]:
-    """Return the picture as uint8 at working size, and working pixels for one of its own."""
+def _prepared(picture: NDArray[Any]) -> _Ground | None:
+    """Return the picture at working size; ``None`` where there is nothing to see."""
     cv2 = computer_vision()
     import numpy as np
 
     if picture.ndim not in {2, 3} or min(picture.shape[:2]) < SHORTEST_EDGE:
-        return None, 1.0
+        return None
     grey = luminance(picture)
+    error = compression_error(np.ascontiguousarray(grey)) if grey.dtype == np.uint8 else None
     if grey.dtype != np.uint8 or int(grey.max()) - int(grey.min()) < 96:
-        grey = stretched(grey, percent=(0.02, 99.98))
-    factor = min(1.0, LONGEST_EDGE / max(grey.shape))
+        wide = stretched(grey, percent=(0.02, 99.98))
+        if error is not None:
+            error *= float(wide.std()) / max(float(grey.std()), 1e-6)
+        grey = wide
+    full = grey.shape[0], grey.shape[1]
+    factor = min(1.0, LONGEST_EDGE / max(full))
     if factor < 1:
-        size = max(1, round(grey.shape[1] * factor)), max(1, round(grey.shape[0] * factor))
+        size = max(1, round(full[1] * factor)), max(1, round(full[0] * factor))
         grey = cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_AREA)
+        error = cv2.resize(error, size, interpolation=cv2.INTER_AREA) if error is not None else None
     if min(grey.shape) < SHORTEST_EDGE or not grey.any():
-        return None, 1.0
-    return np.ascontiguousarray(grey), factor
+        return None
+    shown = np.ascontiguousarray(grey)
+    values = shown.astype(np.float32)
+    moving = moving_error(values)
+    expected = moving if error is None else np.hypot(moving, error)
+    return _Ground(shown, values, expected, error is not None, factor, full)
+
+
+def _follow(
+    ground: _Ground, gathered: Sequence[Hypothesis], known: Sequence[tuple[CopyMove, NDArray[Any]]]
+) -> list[tuple[CopyMove, NDArray[Any]]]:
+    """Follow up the best hypotheses that are not yet known."""
+    found = list(known)
+    for hypothesis in gathered[:MAX_FOLLOWED]:
+        if any(_known(hypothesis, masks) for move, masks in found if move.relation is Repeat.AREA):
+            continue
+        one = _followed(ground, hypothesis, gathered)
+        if one is None:
+            continue
+        vague = [each for each in found if _same(each[1], one[1])]
+        if one[0].relation is Repeat.AREA:
+            found = [each for each in found if not any(each is other for other in vague)]
+        elif vague:
+            continue
+        found.append(one)
+    return found
 
 
 def _followed(
-    values: NDArray[Any], hypothesis: Hypothesis, gathered: Sequence[Hypothesis], factor: float, full: tuple[int, int]
+    ground: _Ground, hypothesis: Hypothesis, gathered: Sequence[Hypothesis]
 ) -> tuple[CopyMove, NDArray[Any]] | None:
     """Grow one hypothesis and judge it."""
     import numpy as np
 
-    matrix = hypothesis.matrix
+    values, matrix = ground.values, hypothesis.matrix
     grown = growth.grow(values, matrix, hypothesis.target)
     if grown is None or _overlap(grown[0], growth.brought_back(grown[0], matrix)) > _MAX_OVERLAP:
         return None
@@ -180,20 +225,27 @@ def _followed(
     if not sound(matrix):
         return None
     warped, inside = growth.warp(values, matrix)
-    target = growth.settle(values, warped, inside, grown[0])
+    target = growth.settle(values, warped, inside, grown[0], ground.error)
     if np.count_nonzero(target) < _MIN_AREA:
         return None
     source = growth.brought_back(target, matrix)
     if _overlap(target, source) > _MAX_OVERLAP or not source.any() or _drawn(values, warped, target):
         return None
     correlation, detail = growth.correlations(values, warped, target)
-    if correlation < _MIN_CORRELATION or detail < _MIN_DETAIL:
+    if correlation < _MIN_CORRELATION:
+        return None
+    area = int(np.count_nonzero(target))
+    share = _MIN_SHARE_COMPRESSED if ground.compressed else _MIN_SHARE
+    explained = bool(area >= share * target.size and area > _MIN_KEPT * np.count_nonzero(grown[0]))
+    explained = explained and detail > _LEAST_DETAIL and _explained(values, warped, target, ground.error)
+    if not explained and detail < _MIN_DETAIL:
         return None
     third = growth.elsewhere(values, warped, target, source)
-    repeating = detail < _EXACT and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
-    # A few points on a small, blurred area are what any two blobs have in common.
-    if hypothesis.inliers < 6 and detail < 0.55 and np.count_nonzero(target) < 4 * _MIN_AREA:
+    repeating = not explained and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
+    # What neither noise nor the size of the differences shows to be one recording is worth a word only if it repeats.
+    if not explained and not repeating and detail < _EXACT:
         return None
+    factor, full = ground.factor, ground.full
     source_box, source_mask = _cut(source, factor, full)
     target_box, target_mask = _cut(target, factor, full)
     size = full[1], full[0]
@@ -206,6 +258,12 @@ def _followed(
         area_px=int(target_mask.sum()),
     )  # fmt: skip
     return move, np.stack([source, target])
+
+
+def _explained(values: NDArray[Any], warped: NDArray[Any], target: NDArray[Any], error: NDArray[Any]) -> bool:
+    """Whether two places differ by no more than two copies are expected to."""
+    times, gain, shape = surplus(values, warped, target, error)
+    return times < _MAX_SURPLUS and abs(math.log(max(gain, 1e-3))) < _MAX_GAIN and shape > _MIN_SHAPE
 
 
 def _known(hypothesis: Hypothesis, masks: NDArray[Any]) -> bool:
@@ -222,6 +280,17 @@ def _known(hypothesis: Hypothesis, masks: NDArray[Any]) -> bool:
     there = min(share(hypothesis.source, first), share(hypothesis.target, second))
     back = min(share(hypothesis.source, second), share(hypothesis.target, first))
     return max(there, back) > 0.5
+
+
+def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Whether two finds speak of the same two areas, in either direction."""
+    import numpy as np
+
+    def share(first: NDArray[Any], second: NDArray[Any]) -> float:
+        both = np.count_nonzero(first & second, axis=(1, 2))
+        return float((both / np.maximum(1, np.minimum(first.sum((1, 2)), second.sum((1, 2))))).min())
+
+    return max(share(one, other), share(one, other[::-1])) > 0.5
 
 
 def _rivals(of: Hypothesis, gathered: Sequence[Hypothesis], area: NDArray[Any]) -> bool:

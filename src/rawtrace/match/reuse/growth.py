@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 #: Local correlation within a circle of about this radius, px.
 RADIUS = 4
 _ALIKE = 0.75
+#: Variance that rounding to grey levels adds to every difference.
+_ROUNDING = 0.25
+#: Squared differences for one of what is expected, at which an area ends.
+_LEVELS = (2.0, 5.0)
 #: Smaller areas say nothing.
 MIN_AREA = 60
 
@@ -117,34 +121,67 @@ def grow(picture: NDArray[Any], matrix: NDArray[Any], seeds: NDArray[Any]) -> tu
     return (target, warped) if np.count_nonzero(target) >= MIN_AREA else None
 
 
-def settle(picture: NDArray[Any], warped: NDArray[Any], inside: NDArray[Any], core: NDArray[Any]) -> NDArray[Any]:
-    """Draw the border of an area whose middle is known, by how large the differences are inside it.
+def settle(
+    picture: NDArray[Any], warped: NDArray[Any], inside: NDArray[Any], core: NDArray[Any], error: NDArray[Any]
+) -> NDArray[Any]:
+    """Draw the border of an area whose middle is known, by how large the differences are for what is expected.
 
-    A pixel belongs to it when it differs no more than those of the core, and
-    there is something to see. Where there is nothing to see, it belongs when it is enclosed.
+    A pixel belongs to it when its surroundings differ no more than moving and
+    compression explain, and there is something to see. Where there is nothing
+    to see, it belongs when it is enclosed.
+
+    Parameters
+    ----------
+    picture, warped, error : ndarray of float32
+        The second is the first, moved; the third what one expects them to differ by.
+    inside, core : ndarray of bool
     """
     cv2 = computer_vision()
     import numpy as np
     from scipy import ndimage
 
-    gain, offset = _tone(picture[core], warped[core])
-    difference = picture - (gain * warped + offset)
-    error = cv2.GaussianBlur(difference * difference, (0, 0), 1.6)
-    mean = cv2.GaussianBlur(picture, (0, 0), 2.5)
-    variance = np.maximum(cv2.GaussianBlur(picture * picture, (0, 0), 2.5) - mean * mean, 0)
-    noise = max(0.3, float(np.percentile(error[core], 70)))
-    visible = variance > 4 * noise
-    alike = inside & (error < np.maximum(2.5 * noise, 0.2 * variance))
+    def mean(values: NDArray[Any], radius: float) -> NDArray[Any]:
+        return cv2.GaussianBlur(values, (0, 0), radius)  # type: ignore[no-any-return]
+
+    squared = error * error + _ROUNDING
+    expected = mean(squared, 1.6)
+    smooth = mean(picture, 2.5)
+    variance = np.maximum(mean(picture * picture, 2.5) - smooth * smooth, 0)
+    visible = variance > 2 * mean(squared, 2.5)
+    chosen = core
+    for _ in range(2):
+        # What is alike by chance, or next to the area, does not tell the tone.
+        gain, offset = tone(picture[chosen], warped[chosen])
+        difference = (picture - (gain * warped + offset)) ** 2
+        times = mean(difference, 1.6) / expected
+        level = float(np.clip(2.5 * np.percentile(times[core], 30), *_LEVELS))
+        better = core & (times < level)
+        if np.count_nonzero(better) < MIN_AREA:
+            return np.zeros_like(core)
+        chosen = better
+    alike = inside & (times < level)
     sure = ndimage.binary_opening(alike & visible, iterations=1)
-    labels, _ = ndimage.label(sure | core)
-    wanted = np.unique(labels[core])
-    sure = np.isin(labels, wanted[wanted > 0])
+    sure = _holding(sure | chosen, chosen)
     reach = max(2, round(0.4 * float(np.sqrt(np.count_nonzero(sure)))))
     enclosed = _closed(sure, reach) & (alike | _closed(sure, 3))
     area = ndimage.binary_opening(ndimage.binary_fill_holes(enclosed), iterations=2)
+    area = _holding(area, chosen & area)
+    # Means of surroundings end before the border does.
+    close = inside & (mean(difference, 0.7) / mean(squared, 0.7) < 2 * level)
+    for _ in range(2):
+        area = area | (ndimage.binary_dilation(area) & close)
+    result: NDArray[Any] = ndimage.binary_opening(area)
+    return result
+
+
+def _holding(area: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
+    """Keep the connected parts of an area that hold something wanted."""
+    import numpy as np
+    from scipy import ndimage
+
     labels, _ = ndimage.label(area)
-    wanted = np.unique(labels[core & area])
-    result: NDArray[Any] = np.isin(labels, wanted[wanted > 0])
+    numbers = np.unique(labels[wanted])
+    result: NDArray[Any] = np.isin(labels, numbers[numbers > 0])
     return result
 
 
@@ -192,7 +229,7 @@ def improved(picture: NDArray[Any], matrix: NDArray[Any], target: NDArray[Any]) 
     columns = slice(max(int(xs.min()) - 2, 0), int(xs.max()) + 3)
     here, inside = picture[rows, columns], target[rows, columns]
     fine = _fine(here)[inside]
-    scores = [_pearson(fine, _fine(_window(picture, one, rows, columns))[inside]) for one in tried]
+    scores = [pearson(fine, _fine(_window(picture, one, rows, columns))[inside]) for one in tried]
     best = max(range(len(tried)), key=scores.__getitem__)
     return tried[best]
 
@@ -242,7 +279,7 @@ def _closed(area: NDArray[Any], reach: int) -> NDArray[Any]:
     return result
 
 
-def _tone(shown: NDArray[Any], moved: NDArray[Any]) -> tuple[float, float]:
+def tone(shown: NDArray[Any], moved: NDArray[Any]) -> tuple[float, float]:
     """Fit gain and offset of the second place; none where there is too little to fit."""
     import numpy as np
 
@@ -273,10 +310,11 @@ def correlations(
     smooth = cv2.GaussianBlur(a, (0, 0), sigma)
     steep = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     calm = inside & (steep <= np.percentile(steep[inside], 60))
-    return _pearson(a[inside], b[inside]), _pearson(fine_a[calm], fine_b[calm])
+    return pearson(a[inside], b[inside]), pearson(fine_a[calm], fine_b[calm])
 
 
-def _pearson(a: NDArray[Any], b: NDArray[Any]) -> float:
+def pearson(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Correlate two lists of values; 0 where there are too few or nothing varies."""
     import numpy as np
 
     if len(a) < 16:
@@ -309,7 +347,7 @@ def elsewhere(picture: NDArray[Any], warped: NDArray[Any], target: NDArray[Any],
     box = slice(top, bottom + 1), slice(left, right + 1)
     piece = np.ascontiguousarray(fine[box])
     second = (cv2.GaussianBlur(warped, (0, 0), 0.8) - cv2.GaussianBlur(warped, (0, 0), 3.0))[box]
-    pair = _pearson(piece.ravel(), second.ravel())
+    pair = pearson(piece.ravel(), second.ravel())
     if pair <= 0.05:
         return 1.0
     score = cv2.matchTemplate(fine, piece, cv2.TM_CCOEFF_NORMED)

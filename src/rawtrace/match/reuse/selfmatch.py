@@ -80,7 +80,8 @@ def hypotheses(picture: NDArray[Any]) -> list[Hypothesis]:
     found: list[Hypothesis] = []
     for mirrored in (False, True):
         first, second = _pairs(points, mirrored=mirrored)
-        found += _gather(points, first, second, mirrored=mirrored)
+        p, q = points.xy[first], points.xy[second]
+        found += gather(p, q, _linear(points, first, second, mirrored=mirrored))
     return sorted(found, key=lambda one: -one.inliers)
 
 
@@ -115,28 +116,26 @@ def _pairs(points: _Points, *, mirrored: bool) -> tuple[NDArray[Any], NDArray[An
     first: list[NDArray[Any]] = []
     second: list[NDArray[Any]] = []
     weight: list[NDArray[Any]] = []
-    near = min(_NEIGHBOURS + 6, count - 1)
+    near = min(_NEIGHBOURS, count - 1)
     # Descriptors have a length of 1, so that a likeness stands for a distance.
     enough = 1 - _FARTHEST**2 / 2
+    squares = (points.xy**2).sum(1)
     for begin in range(0, count, 1_024):
         block = slice(begin, min(begin + 1_024, count))
         likeness = asked[block] @ points.descriptors.T
+        apart = (points.xy[block] @ points.xy.T) * -2 + squares[block, None] + squares
+        likeness[apart < NEAREST**2] = -1
         # Most points resemble only their own neighbourhood; they need no sorting.
-        row, column = np.nonzero(likeness > enough)
-        away = ((points.xy[begin + row] - points.xy[column]) ** 2).sum(1) >= NEAREST**2
-        promising = np.unique(row[away])
+        promising = np.flatnonzero(likeness.max(1) > enough)
         if not len(promising):
             continue
         likeness = likeness[promising]
-        best = np.argpartition(-likeness, near, axis=1)[:, : near + 1]
+        best = np.argpartition(likeness, count - 1 - near, axis=1)[:, count - 1 - near :]
         value = np.take_along_axis(likeness, best, 1)
         order = np.argsort(-value, axis=1, kind="stable")
         best, value = np.take_along_axis(best, order, 1), np.take_along_axis(value, order, 1)
-        apart = points.xy[best] - points.xy[promising + begin][:, None]
         distance = np.sqrt(np.maximum(2 - 2 * value, 1e-9))
-        distance[(apart**2).sum(2) < NEAREST**2] = np.inf
-        order = np.argsort(distance, axis=1, kind="stable")
-        best, distance = np.take_along_axis(best, order, 1), np.take_along_axis(distance, order, 1)
+        distance[value < 0] = np.inf
         rows = np.arange(len(best))
         open_rows = np.ones(len(best), bool)
         for place in range(_KEPT):
@@ -165,30 +164,38 @@ def _pairs(points: _Points, *, mirrored: bool) -> tuple[NDArray[Any], NDArray[An
     return a, b
 
 
-def _gather(points: _Points, a: NDArray[Any], b: NDArray[Any], *, mirrored: bool) -> list[Hypothesis]:
-    """Take the map that most pairs agree on, put them aside, and go on."""
+def gather(p: NDArray[Any], q: NDArray[Any], linear: NDArray[Any], *, least: int = MIN_AGREEING) -> list[Hypothesis]:
+    """Take the map that most pairs agree on, put them aside, and go on.
+
+    Parameters
+    ----------
+    p, q : ndarray of float32
+        (N, 2) places (x, y) that are alike, px.
+    linear : ndarray of float32
+        (N, 2, 2), how each would turn, mirror and rescale the first place.
+    least : int
+        Pairs that agree at least.
+    """
     import numpy as np
 
     found: list[Hypothesis] = []
-    if len(a) < MIN_AGREEING:
+    if len(p) < least:
         return found
-    linear = _linear(points, a, b, mirrored=mirrored)
-    p, q = points.xy[a].astype(np.float32), points.xy[b].astype(np.float32)
-    reach = 0.3 * float(np.ptp(points.xy, axis=0).max()) + 40
+    reach = 0.3 * float(max(np.ptp(p, axis=0).max(), np.ptp(q, axis=0).max())) + 40
     agree = _agreement(p, q, linear, reach)
     weights = agree.astype(np.float32)
-    left = np.ones(len(a), bool)
+    left = np.ones(len(p), bool)
     for _ in range(MAX_HYPOTHESES):
         votes = (weights @ left.astype(np.float32)) * left
         lead = int(votes.argmax())
-        if votes[lead] < MIN_AGREEING:
+        if votes[lead] < least:
             break
         members = _one_way(p, q, agree[lead] & left, lead)
         matrix, members = _refit(p, q, left, members)
         aside = agree[lead] | members
-        if matrix is not None and members.sum() >= MIN_AGREEING and sound(matrix):
+        if matrix is not None and members.sum() >= least and sound(matrix):
             one = Hypothesis(matrix=matrix, source=p[members], target=q[members])
-            if one.inliers >= MIN_AGREEING:
+            if one.inliers >= least:
                 found.append(one)
                 back = _apply(_inverse(matrix), p)
                 aside |= ((back - q) ** 2).sum(1) < 9

@@ -158,7 +158,8 @@ def _tone(pipeline: str, result: Comparison) -> dict[str, Any]:
     curve = result.curves[0][1]
     gamma = EXPECTED_GAMMA.get(pipeline)
     if gamma is None:
-        return {"tone_right": curve.tone in {Tone.LINEAR, Tone.UNCHANGED}}
+        same = {Tone.LINEAR} if "contrast" in pipeline else {Tone.LINEAR, Tone.UNCHANGED}
+        return {"tone_right": curve.tone in same}
     off = abs(curve.gamma - gamma) if curve.gamma is not None else float("nan")
     return {"tone_right": curve.tone is Tone.GAMMA, "gamma_off": off}
 

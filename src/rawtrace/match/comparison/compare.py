@@ -243,8 +243,19 @@ def _rest(toned: Toned, registration: Registration, shown: NDArray[Any]) -> Resi
         judged = np.clip(np.rint(toned.judged_published), 0, 255).astype(np.uint8)
     return find_differences(
         toned.judged_expected.astype(np.float32), judged, registration.mask, registration.warped,
-        registration.placement,
+        registration.placement, floor=_coarseness(toned, registration.warped),
     )  # fmt: skip
+
+
+def _coarseness(toned: Toned, warped: NDArray[Any]) -> NDArray[Any] | None:
+    """Return how far off whole numbers on the way can be: an original that became 8 bit before it was brightened."""
+    import numpy as np
+
+    if len(toned.fits) != 1 or warped.ndim != 2:
+        return None
+    (fit,) = toned.fits
+    half = abs(fit.curve.white - fit.curve.black) / 510
+    return np.asarray(np.abs(fit(warped + half) - fit(warped - half)) / 2, np.float32)
 
 
 def _moved(before: Toned, after: Toned, mask: NDArray[Any]) -> bool:

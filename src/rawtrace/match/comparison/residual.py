@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison import annotations as inks
@@ -99,7 +99,7 @@ class _Maps:
 
 def find_differences(
     expected: NDArray[Any], published: NDArray[Any], mask: NDArray[Any], warped: NDArray[Any] | None = None,
-    placement: Placement | None = None, *, steps: tuple[int, ...] | None = None,
+    placement: Placement | None = None, *, steps: tuple[int, ...] | None = None, floor: NDArray[Any] | None = None,
 ) -> Residual:  # fmt: skip
     """Find what a published picture shows that the expected one does not.
 
@@ -116,6 +116,8 @@ def find_differences(
     steps : tuple of 64 int, optional
         Luminance quantisation of the published JPEG, row by row, if its file is at hand and its first block lies at
         the first pixel; else it is read from the pixels.
+    floor : ndarray of float32, optional
+        (Y, X): least standard deviation of the noise, grey levels.
     """
     import numpy as np
 
@@ -135,7 +137,7 @@ def find_differences(
     expected = np.clip(np.where(mask, expected, grey), 0, 255)
     compression = Compression(steps=steps) if steps else estimate_compression(np.rint(grey).astype(np.uint8))
     compression = _worthwhile(compression, expected, mask)
-    expected, maps = _explained(expected, grey, mask, compression)
+    expected, maps = _explained(expected, grey, mask, compression, floor)
     marks = inks.find_marks(expected, grey, mask, maps.sigma, compression, colour=colour)
     painted = inks.painted(expected, grey, marks) if marks else expected
     if marks:
@@ -183,20 +185,26 @@ def _worthwhile(compression: Compression | None, expected: NDArray[Any], mask: N
 
 
 def _explained(expected: NDArray[Any], published: NDArray[Any], mask: NDArray[Any],
-               compression: Compression | None) -> tuple[NDArray[Any], _Maps]:  # fmt: skip
+               compression: Compression | None, floor: NDArray[Any] | None) -> tuple[NDArray[Any], _Maps]:  # fmt: skip
     """Adjust, and measure twice, the second time without what looked suspicious."""
     import numpy as np
 
     expected = np.where(mask, adjusted(expected, published, mask, compression, rounds=3), published)
     residual = published - expected
     beyond = beyond_compression(residual, compression) if compression else residual
-    noise = noise_of(beyond, expected, mask, compression)
+    noise = _at_least(noise_of(beyond, expected, mask, compression), floor)
     maps = _maps(expected, published, mask, compression, noise, beyond=beyond)
     calm, total = mask & (maps.wide < 1), np.count_nonzero(mask)
     if 0.3 * total < np.count_nonzero(calm) < 0.997 * total:
-        noise = noise_of(beyond, expected, calm, compression, known=noise.compression_sigma)
+        noise = _at_least(noise_of(beyond, expected, calm, compression, known=noise.compression_sigma), floor)
         maps = _maps(expected, published, mask, compression, noise, beyond=beyond)
     return expected, maps
+
+
+def _at_least(noise: Noise, floor: NDArray[Any] | None) -> Noise:
+    import numpy as np
+
+    return noise if floor is None else replace(noise, sigma=np.maximum(noise.sigma, floor))
 
 
 def _maps(expected: NDArray[Any], published: NDArray[Any], mask: NDArray[Any], compression: Compression | None,

@@ -377,9 +377,8 @@ def _same(model: curvemodels.Model, x: NDArray[Any], *, inverted: bool) -> bool:
     """Whether a line leaves 8-bit values as they are, or exchanges dark and bright and nothing else."""
     import numpy as np
 
-    ends = np.array([x[0], x[-1]])
-    wanted = 255 - ends if inverted else ends
-    return bool(x[0] >= -2 and x[-1] <= 257 and np.ptp(ends) > 20 and np.abs(model(ends) - wanted).max() < 1.6)
+    wanted = 255 - x if inverted else x
+    return bool(x[0] >= -2 and x[-1] <= 257 and np.ptp(x) > 20 and np.abs(model(x) - wanted).max() < 1.6)
 
 
 def _turns(bins: Bins, monotone: NDArray[Any]) -> bool:

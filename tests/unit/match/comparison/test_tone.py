@@ -40,6 +40,16 @@ def test_a_window_of_16_bit(quality: int | None) -> None:
     assert curve.clipped_high == pytest.approx(np.mean(original > 2500), abs=0.03)
 
 
+def test_stretching_a_picture_that_has_black_and_white_is_no_identity() -> None:
+    picture = pictures.cells()
+    picture[:6, :40], picture[-6:, -40:] = 0, 255
+    published = np.rint(255 * np.clip((picture - 25.0) / 145, 0, 1)).astype(np.uint8)
+    found = fit_curve(picture.astype(np.float32), published, FULL)
+    assert found.curve.tone is Tone.LINEAR
+    assert (found.curve.black, found.curve.white) == (pytest.approx(25, abs=1), pytest.approx(170, abs=1))
+    assert np.abs(found.expected - published).max() < 2
+
+
 @pytest.mark.parametrize(("exponent", "quality"), [(0.45, None), (0.8, 75), (1.5, None), (2.2, 75)])
 def test_gamma(exponent: float, quality: int | None) -> None:
     picture = pictures.cells()

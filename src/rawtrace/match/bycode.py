@@ -13,8 +13,6 @@ from rawtrace.match.relations import pixels_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Distance of Image-Codes, of 256 bits, that is worth a look.
-CODE_RADIUS = 48
 _TRIED = 10
 #: What the pixels have to say, for the code alone never decides: correlations of ranks and of detail, the share of
 #: pixels that are merely black or white, and by how much (logarithm) the proportions may differ.
@@ -25,12 +23,12 @@ def by_code(shown: NDArray[Any], gallery: Gallery) -> list[Match]:
     """Try views whose Image-Code is near in one of eight orientations, and ask their pixels."""
     import numpy as np
 
-    from rawtrace.image.isccunits import bits_of, dihedral_codes
+    from rawtrace.image.isccunits import IMAGE_NEAR, bits_of, dihedral_codes
 
     height, width = shown.shape
     best: dict[int, tuple[float, Match]] = {}
     for orientation, code in enumerate(dihedral_codes(shown)):
-        for number, _, inverted in gallery.by_code(bits_of(code), CODE_RADIUS)[:_TRIED]:
+        for number, _, inverted in gallery.by_code(bits_of(code), IMAGE_NEAR)[:_TRIED]:
             entry, pixels = gallery.views([number]).get(number), pixels_of(gallery, number)
             if entry is None or pixels is None:
                 continue

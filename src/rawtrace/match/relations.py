@@ -49,7 +49,7 @@ def other_channel(pair: Pair, agreement: Agreement) -> bool:
     """
     if pair.inliers < 25 or pair.guided < 40 or agreement.plain >= 0.5:
         return False
-    return abs(agreement.detail) > 0.15 and abs(agreement.fine) > 0.1 and _places(pair) >= _LEAST_PLACES
+    return abs(agreement.detail) > 0.15 and abs(agreement.fine) > 0.3 and _places(pair) >= _LEAST_PLACES
 
 
 def _places(pair: Pair) -> int:

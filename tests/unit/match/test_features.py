@@ -65,7 +65,7 @@ def test_turned_picture_has_its_points_in_the_same_places(turns: int) -> None:
     assert apart < 0.05
 
 
-@pytest.mark.parametrize("size", [90, 1300])
+@pytest.mark.parametrize("size", [90, pytest.param(1300, marks=pytest.mark.soak)])
 def test_positions_are_of_the_picture_as_given_whatever_the_working_size(size: int) -> None:
     at = size // 3
     y, x = np.mgrid[:size, :size]

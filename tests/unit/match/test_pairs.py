@@ -20,7 +20,7 @@ OTHER = stretched(sum(cv2.GaussianBlur(RANDOM.normal(size=(240, 240)), (0, 0), s
 POINTS = features(TEXTURE)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.floats(-180, 180), st.floats(0.45, 1.8), st.booleans(), st.booleans())
 def test_any_similarity_is_found_again(turn: float, scale: float, mirrored: bool, inverted: bool) -> None:
     cos, sin = math.cos(math.radians(turn)) * scale, math.sin(math.radians(turn)) * scale

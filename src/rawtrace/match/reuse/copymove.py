@@ -241,7 +241,9 @@ def _followed(
     if not explained and detail < _MIN_DETAIL:
         return None
     third = growth.elsewhere(values, warped, target, source)
-    repeating = not explained and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
+    # Bricks are smooth and alike: with no detail to tell them apart, a third place that is as like decides.
+    vague = not explained or detail < _MIN_DETAIL
+    repeating = vague and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
     # What neither noise nor the size of the differences shows to be one recording is worth a word only if it repeats.
     if not explained and not repeating and detail < _EXACT:
         return None

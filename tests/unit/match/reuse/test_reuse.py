@@ -9,9 +9,19 @@ import pytest
 from rawtrace.match.model import Relation, Where
 from rawtrace.match.reuse.check import check
 from rawtrace.match.reuse.copymove import Repeat, copy_moves, union_mask
+from rawtrace.match.reuse.dense import dense_hypotheses
 from rawtrace.match.reuse.duplicates import duplicates, look_at
+from rawtrace.match.reuse.loss import compression_error, moving_error, surplus
 
 SIZE = 192
+
+
+@pytest.fixture(autouse=True)
+def fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small pictures of noise have more points than these tests need."""
+    from rawtrace.match.reuse import selfmatch
+
+    monkeypatch.setattr(selfmatch, "MAX_POINTS", 900)
 
 
 def texture(seed: int, size: int = SIZE) -> np.ndarray:
@@ -79,6 +89,60 @@ def test_an_area_shown_twice(linear: list[list[float]], mirrored: bool, turned: 
     assert (move.target_mask.shape, move.target_mask.sum()) == ((height, width), move.area_px)
     assert 0 <= left < left + width <= SIZE
     assert 0 <= top < top + height <= SIZE
+
+
+@pytest.mark.parametrize("linear", [[[1, 0], [0, 1]], [[0, 1], [-1, 0]]])
+def test_an_area_shown_twice_is_found_after_compression(linear: list[list[float]]) -> None:
+    picture, true = copied(texture(2), linear)
+    packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+    (move,) = copy_moves(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
+    assert move.relation is Repeat.AREA
+    found = union_mask([move], picture.shape)
+    assert 2 * (found & true).sum() / (found.sum() + true.sum()) > 0.8
+
+
+@pytest.mark.parametrize("linear", [[[1, 0], [0, 1]], [[0, -1], [1, 0]], [[0.8, -0.6], [0.6, 0.8]], [[-1, 0], [0, 1]]])
+def test_circles_say_how_an_area_lies(linear: list[list[float]]) -> None:
+    picture, _ = copied(texture(2), linear)
+    first, *_ = dense_hypotheses(picture)
+    way = first.matrix
+    if first.source[:, 0].mean() > first.target[:, 0].mean():
+        way = np.linalg.inv(np.vstack([way, [0, 0, 1]]))[:2]
+    assert np.abs(way[:, :2] - linear).max() < 0.1
+    assert np.linalg.norm(way[:, :2] @ [48, 60] + way[:, 2] - [138, 128]) < 2
+
+
+def test_circles_of_nothing_say_nothing() -> None:
+    assert dense_hypotheses(np.full((96, 96), 7, np.uint8)) == []
+    assert dense_hypotheses(np.zeros((20, 300), np.uint8)) == []
+    assert dense_hypotheses(texture(1, 96)) == []
+
+
+def test_compression_is_measured() -> None:
+    shown = texture(3)
+    assert compression_error(shown) is None
+    quality = {}
+    for number in (85, 50):
+        packed = cv2.imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, number])[1]
+        error = compression_error(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE))
+        assert error is not None
+        assert error.shape == shown.shape
+        quality[number] = float(error.std())
+    assert 0.5 < quality[85] < quality[50]
+
+
+def test_two_copies_differ_by_what_is_expected_and_two_cells_by_more() -> None:
+    picture = texture(2).astype(np.float32)
+    turned = cv2.warpAffine(picture, cv2.getRotationMatrix2D((96, 96), 5, 1), (SIZE, SIZE), flags=cv2.INTER_CUBIC)
+    back = cv2.warpAffine(turned, cv2.getRotationMatrix2D((96, 96), -5, 1), (SIZE, SIZE), flags=cv2.INTER_CUBIC)
+    area = np.zeros((SIZE, SIZE), bool)
+    area[60:130, 60:130] = True
+    times, gain, shape = surplus(picture, back, area, moving_error(picture))
+    assert times < 1.6
+    assert abs(gain - 1) < 0.1
+    assert shape > 0.9
+    rough = np.random.default_rng(1).normal(0, 8, picture.shape).astype(np.float32)
+    assert surplus(picture, back + rough, area, moving_error(picture))[0] > 1.6
 
 
 def test_a_result_repeats() -> None:

@@ -132,7 +132,8 @@ def copymove_rows(half: str, *, every: int = 1) -> Iterator[Row]:
         for name, shown in kept:
             started = time.process_time()
             moves = copy_moves(compressed(shown, quality))
-            seconds.append((time.process_time() - started) * 512 * 512 / shown.size)
+            if shown.shape == (_EDGE, _EDGE):
+                seconds.append(time.process_time() - started)
             if name.startswith(_LADDERS):
                 ladders += 1
                 named += all(one.relation is Repeat.STRUCTURE for one in moves)

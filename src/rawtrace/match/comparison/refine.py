@@ -44,6 +44,8 @@ _ROBUST = 2.4
 _SIMPLER = 60.0
 #: A copy of pixels this near is taken if it leaves no more than this share of what the free map leaves of details.
 _NEARLY_PX, _NO_WORSE = 0.5, 1.05
+#: How far a refined map may be from its start without being asked whether it is better, px.
+_FAR_PX = 1.5
 _FLOOR = 0.3
 #: Steps of the table that a tone is kept in.
 _LEVELS = 1 << 14
@@ -115,6 +117,11 @@ def refine(original: NDArray[Any], published: NDArray[Any], start: NDArray[Any])
     fine = level.solve(matrix, rounds=ITERATIONS, tolerance=0.004)
     if fine is None:
         return None
+    # Where an edit took away much of what a dark picture shows, it can pull: what a guess had is not given up for it.
+    if distance(fine, start, published.shape) > _FAR_PX and level.likeness(start)[1] > level.likeness(fine)[1] + 0.02:
+        stayed = level.solve(start, rounds=ITERATIONS, tolerance=0.004)
+        held = stayed is not None and level.likeness(stayed)[1] >= level.likeness(start)[1]
+        fine = stayed if stayed is not None and held else start
     blur = 0.0
     # Copied pixels were not smoothed; whoever smoothed them did more than move them.
     fine, exact = level.simplest(fine)

@@ -104,9 +104,10 @@ def register(original: NDArray[Any], published: NDArray[Any], *, guess: Placemen
         fit = refine(ours, theirs, start.matrix)
         if fit is None or not starts.plausible(fit.matrix):
             continue
-        if best is None or fit.detail > best[0].detail:
+        certain = convincing(fit, start, certain=True)
+        if best is None or certain or fit.detail > best[0].detail:
             best = (fit, start)
-        if convincing(fit, start, certain=True):
+        if certain:
             break
     if best is None or not convincing(*best):
         return None

@@ -44,6 +44,10 @@ _MIN_CORRELATION, _MIN_DETAIL = 0.8, 0.42
 _EXACT = 0.86
 #: A third place that is this share as like makes a structure a repeating one.
 _THIRD = 0.8
+#: After compression, which makes straight edges alike, a third place at least as like does so in any case.
+_AS_LIKE = 0.97
+#: Least correlation of copies after compression.
+_MIN_COMPRESSED = 0.94
 _MAX_OVERLAP = 0.3
 #: Difference for one of what compression explains; contrast (log) and structure of what it leaves.
 _MAX_SURPLUS, _MAX_GAIN, _MIN_SHAPE = 1.6, 0.12, 0.85
@@ -237,12 +241,13 @@ def _followed(
     area = int(np.count_nonzero(target))
     share = _MIN_SHARE_COMPRESSED if ground.compressed else _MIN_SHARE
     explained = bool(area >= share * target.size and area > _MIN_KEPT * np.count_nonzero(grown[0]))
+    explained = explained and (correlation > _MIN_COMPRESSED or not ground.compressed)
     explained = explained and detail > _LEAST_DETAIL and _explained(values, warped, target, ground.error)
     if not explained and detail < _MIN_DETAIL:
         return None
     third = growth.elsewhere(values, warped, target, source)
     # Bricks are smooth and alike: with no detail to tell them apart, a third place that is as like decides.
-    vague = not explained or detail < _MIN_DETAIL
+    vague = not explained or detail < _MIN_DETAIL or (ground.compressed and third > _AS_LIKE)
     repeating = vague and (third > _THIRD or _rivals(hypothesis, gathered, source | target))
     # What neither noise nor the size of the differences shows to be one recording is worth a word only if it repeats.
     if not explained and not repeating and detail < _EXACT:

@@ -191,7 +191,8 @@ class Image:
             for band in self._backend.bands(scene, plane):
                 _check(band, scene)
                 rows += band.shape[0]
-                yield band
+                # Pillow, and whoever wrote a chunk, may mean "true" by any byte but 0.
+                yield band.view("uint8") != 0 if band.dtype == bool else band
             if rows != scene.y:
                 msg = f"{rows} of {scene.y} rows are there"
                 raise PixelsError(msg)

@@ -18,6 +18,7 @@ from typing import Any
 from rawtrace import strictjson
 from rawtrace.errors import LimitError, MalformedError, from_os_error
 from rawtrace.image.collect import MAX_METADATA_BYTES
+from rawtrace.image.plainfile import open_plain
 
 MAX_IMAGES = 10_000
 MAX_DIMENSIONS = 16
@@ -160,7 +161,7 @@ class ZarrFolder:
         """
         place = self.locate(path)
         try:
-            with place.open("rb") as stream:
+            with open_plain(place) as stream:
                 # Asking for more than there is would have room made for all of it.
                 data = stream.read(min(os.fstat(stream.fileno()).st_size, self._budget) + 1)
         except FileNotFoundError:

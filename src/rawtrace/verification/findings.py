@@ -148,7 +148,8 @@ CATALOGUE: Mapping[str, FindingKind] = _kinds(
         _ALT,
         "the bytes are not those that were sealed, but every plane is: the file was converted, or only what stands "
         "beside the pixels was changed",
-        "where the pixels are what matters, a policy can accept this; the metadata in the file is not proven",
+        "where the pixels are what matters, a policy can accept this; the metadata in the file is not proven, and with "
+        "it how the pixels are shown: inverted, turned, in which colours, under which channel names, with which scale",
     ),
     FindingKind("planes-unchanged", _C, _OK, "the pixels of these planes are those that were sealed"),
     FindingKind("planes-changed", _C, _ALT, "planes differ from those that were sealed; which ones is said"),

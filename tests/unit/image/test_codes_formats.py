@@ -132,3 +132,16 @@ def test_damaged_tile_is_named_and_there_are_no_codes_of_a_part(tmp_path: Path) 
         stream.write(b"\xff" * 64)
     with pytest.raises(PixelsError, match="plane z=1, c=0, t=1"):
         codes_of(path, views=False)
+
+
+def test_black_and_white_has_one_code_in_every_format(tmp_path: Path) -> None:
+    seen = pixels()[0, 0, 0] > 2000
+    Image.fromarray(seen).save(tmp_path / "a.png")
+    Image.fromarray(seen).save(tmp_path / "b.tif")
+    tifffile.imwrite(tmp_path / "c.tif", seen)
+    tifffile.imwrite(tmp_path / "d.tif", seen, photometric="miniswhite")
+    found = [codes_of(path).scenes[0] for path in sorted(tmp_path.iterdir())]
+    assert {(scene.header, scene.instance, scene.views[0].image) for scene in found} == {
+        (found[2].header, found[2].instance, found[2].views[0].image)
+    }
+    assert len(found) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import struct
 import sys
 import tracemalloc
@@ -104,7 +105,7 @@ def test_tiff_strips_of_one_row_by_the_million_fail(tmp_path: Path) -> None:
     path = tmp_path / "rows.tif"
     many = [each for each in simple(1, 50_000_000, t278=1) if each[:2] not in {b"\x11\x01", b"\x17\x01"}]
     path.write_bytes(tiff_of([*many, entry(273, 4, 50_000_000, 8), entry(279, 4, 50_000_000, 8)], tail=bytes(200)))
-    says(path, "strips or tiles")
+    says(path, "strips or tiles", LimitError)
 
 
 @pytest.mark.parametrize("packing", ["zlib", "lzw", "zstd", "packbits"])
@@ -420,3 +421,65 @@ def test_a_plane_that_is_not_there_fail(ome_tiff: Maker) -> None:
         for plane in (PlaneIndex(z=3), PlaneIndex(c=2), PlaneIndex(t=-1)):
             with pytest.raises(PixelsError, match="is not there"):
                 image.plane(image.scenes[0], plane)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.parametrize("place", ["0/zarr.json", "0/c/0/0/0/0/0"])
+def test_a_pipe_in_a_zarr_folder_is_not_waited_for_fail(ome_zarr: Maker, place: str) -> None:
+    path = ome_zarr()
+    pipe = path / place
+    pipe.unlink(missing_ok=True)
+    pipe.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(Error, match="not a regular file"):
+        read_all(path)
+
+
+def zarr_of(path: Path, shape: list[int], chunks: list[int]) -> Path:
+    (path / "0").mkdir(parents=True)
+    axes = [{"name": name} for name in "tczyx"]
+    ome = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": [{"path": "0"}]}]}
+    (path / ".zattrs").write_text(json.dumps(ome))
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    array = {"zarr_format": 2, "shape": shape, "chunks": chunks, "dtype": "|u1", "compressor": None, "fill_value": 0}
+    (path / "0" / ".zarray").write_text(json.dumps({**array, "order": "C", "filters": None}))
+    return path
+
+
+def test_a_plane_of_countless_chunks_fail(tmp_path: Path) -> None:
+    path = zarr_of(tmp_path / "a.zarr", [1, 1, 1, 60_000, 60_000], [1, 1, 1, 1, 1])
+    says(path, "3600000000 chunks", LimitError)
+
+
+def test_countless_chunks_of_which_none_is_stored_fail(tmp_path: Path) -> None:
+    path = zarr_of(tmp_path / "a.zarr", [1, 1, 2_000, 1_000, 1_000], [1, 1, 1, 1, 10])
+    says(path, "promises 200000000 chunks", LimitError)
+
+
+def test_a_page_of_countless_strips_fail(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    entries = simple(1, 1_000_001, t278=1)
+    path.write_bytes(tiff_of(entries))
+    says(path, "1000001 strips", LimitError)
+
+
+def test_a_picture_too_large_for_its_library_is_a_limit_fail(tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0))
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b""))
+    says(path, "Mpx", LimitError)
+
+
+def test_a_text_that_unpacks_to_much_is_a_limit_fail(tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 8, 0, 0, 0, 0))
+    text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(64 << 20)))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(3)))
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + text + pixels + chunk(b"IEND", b""))
+    says(path, "a text or colour profile", LimitError)

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rawtrace.errors import LimitError, PixelsError, from_os_error
+from rawtrace.image.plainfile import open_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,8 @@ MOST_PACKED = 20_000
 ALWAYS_UNPACKED_BYTES = 4 << 30
 #: One strip, tile or chunk, unpacked.
 MAX_SEGMENT_BYTES = 512 << 20
+#: Strips, tiles or chunks of a plane; of all planes together, where they are more than the bytes that are stored.
+MAX_SEGMENTS = 1_000_000
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 
 In = TypeVar("In")
@@ -43,7 +46,7 @@ class SharedFile:
         self.path = path
         self._lock = Lock()
         try:
-            self.stream = path.open("rb", buffering=0)
+            self.stream = open_plain(path)
             self.size = os.fstat(self.stream.fileno()).st_size
         except OSError as error:
             raise from_os_error(error, f"reading {path}") from error

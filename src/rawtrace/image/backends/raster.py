@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,9 @@ class RasterBackend:
     """
 
     def __init__(self, path: Path) -> None:
-        from PIL import Image
-
         self._path = path
         notes = []
-        with quietly(), Image.open(path) as image:
+        with quietly(), _opened(path) as image:
             width, height = image.size
             self.format = image.format or "picture"
             if width < 1 or height < 1:
@@ -100,6 +99,26 @@ class RasterBackend:
             raise MissingExtraError(msg, hint='pip install "rawtrace[formats]"') from error
         pixels: NDArray[Any] = imagecodecs.png_decode(self._path.read_bytes())
         return pixels
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a picture; what Pillow refuses for its size is a limit and not damage."""
+    from PIL import Image
+
+    try:
+        opened = Image.open(path)
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+        msg = f"a picture of more than {most} Mpx is more than is unpacked at once"
+        raise LimitError(msg, hint="save it as a tiled TIFF or as OME-Zarr") from error
+    except ValueError as error:
+        if "too large" not in str(error):
+            raise
+        msg = "a text or colour profile in it unpacks to more than is accepted"
+        raise LimitError(msg, hint="save it without the text or profile") from error
+    with opened:
+        yield opened
 
 
 def _mode(image: Any) -> str:

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.errors import LimitError, MalformedError, PixelsError
-from rawtrace.image.backends.files import MAX_SEGMENT_BYTES, SharedFile
+from rawtrace.image.backends.files import MAX_SEGMENT_BYTES, MAX_SEGMENTS, SharedFile
 from rawtrace.image.tiffdirectory import MAX_DIRECTORIES, MAX_ENTRIES, Directory, Entry, TiffDirectories
 
 if TYPE_CHECKING:
@@ -224,6 +224,9 @@ class Pages:
         layout = self._layout(directory)
         places, sizes = (TILE_OFFSETS, TILE_COUNTS) if layout.tiled else (STRIP_OFFSETS, STRIP_COUNTS)
         wanted = layout.segments
+        if wanted > MAX_SEGMENTS:
+            msg = f"the page is in {wanted} strips or tiles; at most {MAX_SEGMENTS} are accepted"
+            raise LimitError(msg)
         offsets = self._table(directory.entries.get(places), wanted)
         counts = self._table(directory.entries.get(sizes), wanted)
         if len(counts) == 0 and len(offsets) == wanted == 1 and layout.compression == 1:

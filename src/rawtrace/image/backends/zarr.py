@@ -21,6 +21,7 @@ from rawtrace.image.backends.axes import leading
 from rawtrace.image.backends.files import (
     ALWAYS_UNPACKED_BYTES,
     MAX_SEGMENT_BYTES,
+    MAX_SEGMENTS,
     MOST_PACKED,
     WORKERS,
     Workers,
@@ -71,6 +72,10 @@ class ZarrBackend:
                 continue
             scenes.append(scene)
             self._levels.append((level, image.levels[1:]))
+        chunks = sum(_chunks(level) * scene.planes for scene, (level, _) in zip(scenes, self._levels, strict=True))
+        if chunks > MAX_SEGMENTS and chunks > (held := _stored(path, chunks)):
+            msg = f"the Zarr metadata promises {chunks} chunks, and the folder holds {held} bytes"
+            raise LimitError(msg)
         total = sum(scene.plane_bytes * scene.planes for scene in scenes)
         if total > ALWAYS_UNPACKED_BYTES:
             check_promise(total, _stored(path, -(-total // MOST_PACKED)))
@@ -251,7 +256,17 @@ def _level(array: ZarrArray, names: Sequence[str]) -> Level:
     y, x = names.index("y"), names.index("x")
     head = tuple(axis for axis in range(len(names)) if axis not in {y, x, sample})
     axes = leading("".join(names[axis] for axis in head).upper(), [array.shape[axis] for axis in head])
-    return Level(array=array, chunk=chunk, sharding=sharding, axes=axes, head=head, y=y, x=x, sample=sample)
+    level = Level(array=array, chunk=chunk, sharding=sharding, axes=axes, head=head, y=y, x=x, sample=sample)
+    if _chunks(level) > MAX_SEGMENTS:
+        msg = f"the Zarr metadata promises {_chunks(level)} chunks a plane; at most {MAX_SEGMENTS} are accepted"
+        raise LimitError(msg)
+    return level
+
+
+def _chunks(level: Level) -> int:
+    """Return in how many chunks a plane lies."""
+    kept = [level.y, level.x] + ([] if level.sample is None else [level.sample])
+    return math.prod(-(-level.array.shape[axis] // level.chunk.shape[axis]) for axis in kept)
 
 
 def _position(level: Level, plane: PlaneIndex) -> list[int]:

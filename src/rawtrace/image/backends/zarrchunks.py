@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rawtrace.errors import LimitError, PixelsError, from_os_error
 from rawtrace.image.backends.axes import Leading
 from rawtrace.image.backends.zarrcodecs import Chunk, Sharding
+from rawtrace.image.plainfile import open_plain
 from rawtrace.image.zarrlayout import ZarrArray, ZarrFolder
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class ChunkFiles:
     @staticmethod
     def _bytes(path: Path, offset: int, size: int, *, whole: bool = False) -> bytes | None:
         try:
-            with path.open("rb", buffering=0) as stream:
+            with open_plain(path) as stream:
                 held = os.fstat(stream.fileno()).st_size
                 if whole and held > size:
                     msg = f"a chunk's file holds {held} bytes, more than the chunk can need"

@@ -1,8 +1,10 @@
 """Areas of a picture that are shown a second time in it: moved, turned, mirrored or rescaled.
 
 1. Points of the picture are matched with each other (``selfmatch``); those that agree are a hypothesis.
+   Where they lead to nothing, circles on a grid are asked (``dense``).
 2. The area is grown from them pixel by pixel, the map improved on it, its border drawn (``growth``).
-3. The finest detail decides: two things that only look alike, as cells and bands do, differ in their noise.
+3. What two copies may differ by is measured (``loss``), and the finest detail compared: two things that only
+   look alike, as cells and bands do, differ by more, and in their noise.
 4. Ladders, lanes, lattices and bricks resemble themselves in many places. Where a third place is about as
    like, the find is called a repeating structure, unless noise and all is the same.
 

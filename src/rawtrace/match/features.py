@@ -136,8 +136,10 @@ def stretched(picture: NDArray[Any], *, percent: tuple[float, float] = STRETCH_P
         table = np.clip((np.arange(256) - low) / (high - low), 0, 1) * 255 + 0.5
         shown: NDArray[Any] = table.astype(np.uint8)[values]
     else:
-        scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low)) + np.float32(0.5)
-        shown = np.clip(scaled, 0, 255).astype(np.uint8)
+        # Values beyond float32 become infinite, and are clipped like all beyond the ends.
+        with np.errstate(all="ignore"):
+            scaled = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low)) + np.float32(0.5)
+            shown = np.nan_to_num(np.clip(scaled, 0, 255)).astype(np.uint8)
     return shown
 
 

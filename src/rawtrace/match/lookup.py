@@ -18,6 +18,8 @@ from rawtrace.errors import Error
 from rawtrace.image.codes import bits_of, codes_of
 from rawtrace.image.reader import Image, PlaneIndex, Scene, open_image
 from rawtrace.image.views import luminance
+from rawtrace.match.agreement import compare_pixels
+from rawtrace.match.features import stretched
 from rawtrace.match.find import find, which_plane
 from rawtrace.match.model import Evidence, Match, Placement, Relation, Where
 from rawtrace.match.strips import find_strip, looks_like_blot
@@ -36,6 +38,8 @@ MAX_RANKED = 120
 MAX_BLOTS = 1_000
 #: What looks less like a blot or a gel than this is not looked for as a strip of one.
 MAY_BE_BLOT = 0.5
+#: Ranks of all pixels have to correlate by so much for a strip to be one; those of true ones do by .9 and more.
+_BORNE_OUT = 0.6
 #: A projection stays the answer unless a plane explains the picture better than it by this much.
 _CLEARLY = 0.01
 
@@ -123,7 +127,17 @@ def _by_strips(picture: NDArray[Any], gallery: Gallery, notes: list[str], *, lim
     if len(originals) == MAX_BLOTS:
         notes.append(f"strips were looked for in the {MAX_BLOTS:,} blots that were added last")
     found = find_strip(picture, originals, limit=limit)
-    return tuple(_scaled(match, originals) for match in found)
+    by_place = {one.where: one for one in originals}
+    return tuple(_scaled(match, originals) for match in found if _bears_out(picture, match, by_place[match.where]))
+
+
+def _bears_out(picture: NDArray[Any], match: Match, original: Any) -> bool:
+    """Ask all the pixels: the same letters and bars laid over two pictures look like the same lanes."""
+    view = original.pixels()
+    if match.placement is None or view is None:
+        return True
+    agreement = compare_pixels(stretched(view), stretched(luminance(picture)), match.placement.matrix)
+    return abs(agreement.rank) >= _BORNE_OUT
 
 
 def _scaled(match: Match, originals: Sequence[Any]) -> Match:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _HEADINGS = {
     classes.NOT_DERIVED: "Not laid over each other",
     classes.LOCAL_CHANGE: "There is something to look at",
+    classes.COVERED: "Something is covered",
     classes.NON_LINEAR: "Brightness changed along a curve",
     classes.CLIPPED: "Brightness changed, parts cut off",
     classes.CHANNELS_DIFFER: "Colours changed differently",
@@ -32,6 +33,7 @@ _NEXT = {
     "to be laid over anything.",
     classes.LOCAL_CHANGE: "Look at each area below, and ask for an account of it. An area that is not explained is not "
     "misconduct: retouched dust, a joined panel or a later layer look the same.",
+    classes.COVERED: "See what the original shows under the boxes, and whether the legend says why it is covered.",
     classes.NON_LINEAR: "Many journals ask that such a change be stated in the legend.",
     classes.CLIPPED: "See whether what was cut off to black or white matters to what the figure shows.",
 }

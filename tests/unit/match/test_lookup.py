@@ -123,3 +123,10 @@ def test_one_view_is_rendered_as_all_of_them_are(deposit: Path) -> None:
             assert (again.pixels == view.pixels).all()
         assert view_at(image, scene, channel=0, z=9, t=0, projection="") is None
         assert view_at(image, scene, channel=7, z=0, t=0, projection="max") is None
+
+
+def test_a_picture_without_any_points_is_searched_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "black.png").write_bytes(writing.png(np.zeros((64, 64), np.uint8)))
+    with PictureIndex.open(tmp_path / "ix", create=True) as made:
+        made.add([tmp_path / "black.png"], workers=1)
+        assert look_up(tmp_path / "black.png", made).matches == ()

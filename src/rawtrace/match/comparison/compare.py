@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rawtrace.match.comparison import words
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 SCHEMA = "urn:rawtrace:schema:comparison:1"
 #: What a comparison can end in, gravest first; a journal's policy can name them.
-NOT_DERIVED, LOCAL_CHANGE, NON_LINEAR, CLIPPED, CHANNELS_DIFFER, COLOUR_TABLE, LINEAR, GEOMETRY_ONLY, UNCHANGED = (
-    "not-derived", "local-change", "non-linear", "clipped", "channels-differ", "colour-table", "linear-whole-image",
-    "geometry-only", "unchanged",
-)  # fmt: skip
+NOT_DERIVED, LOCAL_CHANGE, COVERED = "not-derived", "local-change", "covered"
+NON_LINEAR, CLIPPED, CHANNELS_DIFFER, COLOUR_TABLE = "non-linear", "clipped", "channels-differ", "colour-table"
+LINEAR, GEOMETRY_ONLY, UNCHANGED = "linear-whole-image", "geometry-only", "unchanged"
 CLASSES = (
-    NOT_DERIVED, LOCAL_CHANGE, NON_LINEAR, CLIPPED, CHANNELS_DIFFER, COLOUR_TABLE, LINEAR, GEOMETRY_ONLY, UNCHANGED,
+    NOT_DERIVED, LOCAL_CHANGE, COVERED, NON_LINEAR, CLIPPED, CHANNELS_DIFFER, COLOUR_TABLE, LINEAR, GEOMETRY_ONLY,
+    UNCHANGED,
 )  # fmt: skip
 NOT_DERIVED_WORDS = "the published picture could not be laid over this original"
 #: More of the published picture than this has to be covered for its rest to go unmentioned.
@@ -37,6 +37,10 @@ _ALL = 0.98
 #: Curves that differ by less than this on average, and hardly anywhere by more than that, are one; grey levels.
 _MOVED_MEAN, _MOVED = 0.15, 0.8
 _MAX_FINE_PIXELS = 16_000_000
+#: Grey levels between which a picture is one even grey.
+_EVEN = 4.0
+#: The ends of a curve that only changes units are those of the type but for this share.
+_UNITS = 0.002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,8 +122,8 @@ class Comparison:
 
     @property
     def something_to_look_at(self) -> bool:
-        """Whether areas are not explained, or the pictures could not be laid over each other."""
-        return self.kind in {NOT_DERIVED, LOCAL_CHANGE}
+        """Whether areas are not explained or covered, or the pictures could not be laid over each other."""
+        return self.kind in {NOT_DERIVED, LOCAL_CHANGE, COVERED}
 
     @property
     def noise_words(self) -> str:
@@ -206,7 +210,35 @@ def compare(original: NDArray[Any], published: NDArray[Any], *, guess: Placement
         again = tone_colours(registration.warped, shown, rest, fine=fine)
         if _moved(toned, again, registration.mask):
             toned, residual = again, _rest(again, registration, shown)
-    return _told(registration, toned, residual, shown)
+    if _says_nothing(toned, shown, registration.mask):
+        return _not_derived()
+    return _told(registration, _in_same_units(toned, original, published), residual, shown)
+
+
+def _says_nothing(toned: Toned, shown: NDArray[Any], mask: NDArray[Any]) -> bool:
+    """Whether the curve makes one even grey of an original whose publication is no even grey."""
+    import numpy as np
+
+    def spread(values: NDArray[Any]) -> float:
+        low, high = np.percentile(values[mask], (0.5, 99.5))
+        return float(high - low)
+
+    return spread(toned.expected) < _EVEN and spread(shown) > 5 * _EVEN
+
+
+def _in_same_units(toned: Toned, original: NDArray[Any], published: NDArray[Any]) -> Toned:
+    """Call a curve unchanged that only brings 16 bits to the 8 in which pictures are compared."""
+    import numpy as np
+
+    kind = np.asarray(published).dtype
+    if kind != np.asarray(original).dtype or kind.kind != "u" or kind.itemsize != 2 or len(toned.fits) != 1:
+        return toned
+    (fit,), full = toned.fits, float(np.asarray(published).max())
+    full = next(float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if full <= 2**bits - 1)
+    curve = fit.curve
+    if curve.tone is not Tone.LINEAR or max(abs(curve.black), abs(curve.white - full)) > _UNITS * full:
+        return toned
+    return replace(toned, fits=(replace(fit, curve=replace(curve, tone=Tone.UNCHANGED)),))
 
 
 def eight_bit(published: NDArray[Any]) -> NDArray[Any]:
@@ -290,7 +322,7 @@ def _told(registration: Registration, toned: Toned, residual: Residual, shown: N
     unexplained = tuple(one for one in residual.differences if one.cause is Cause.UNEXPLAINED)
     annotations = tuple(one for one in residual.differences if one.cause is Cause.ANNOTATION)
     share = float(registration.mask.mean())
-    changes = _changes(registration, toned, unexplained)
+    changes = _changes(registration, toned, unexplained, annotations)
     compression = residual.compression
     return Comparison(
         kind=changes[0],
@@ -310,11 +342,14 @@ def _told(registration: Registration, toned: Toned, residual: Residual, shown: N
     )  # fmt: skip
 
 
-def _changes(registration: Registration, toned: Toned, unexplained: tuple[Difference, ...]) -> tuple[str, ...]:
+def _changes(
+    registration: Registration, toned: Toned, unexplained: tuple[Difference, ...], annotations: tuple[Difference, ...]
+) -> tuple[str, ...]:
     curves = [fit.curve for fit in toned.fits]
     tones = {curve.tone for curve in curves} if not toned.table else set()
     found = {
         LOCAL_CHANGE: bool(unexplained),
+        COVERED: words.covered_px(annotations) >= words.TELL_COVERED_PX,
         NON_LINEAR: bool(tones & {Tone.GAMMA, Tone.MONOTONE, Tone.NOT_MONOTONE}),
         CLIPPED: not toned.table
         and any(max(curve.clipped_low, curve.clipped_high) >= words.TELL_CLIPPED for curve in curves),

@@ -80,7 +80,7 @@ def compare_files(
             _check("z", z, one.z)
             _check("t", t, one.t)
         found: Comparison | None = None
-        candidates = _candidates(image, scenes, shown, (channel, z, t), progress)
+        candidates = _candidates(image, scenes, eight_bit(shown), (channel, z, t), progress)
         for candidate in candidates:
             result = compare(_pixels(image, candidate), shown, guess=candidate.guess)
             result = replace(result, where=replace(candidate.where, source=str(original)))
@@ -95,7 +95,7 @@ def compare_files(
 
 
 def read_published(path: Path) -> NDArray[Any]:
-    """Read the first plane of a published picture as uint8, grey or RGB.
+    """Read the first plane of a published picture: as stored, or of several channels RGB as uint8.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_published(path: Path) -> NDArray[Any]:
         first = image.scenes[0]
         planes = [image.plane(first, PlaneIndex(c=c)) for c in range(first.c if 1 < first.c <= 3 else 1)]
     if len(planes) == 1:
-        return eight_bit(planes[0])
+        return planes[0]
     import numpy as np
 
     # A composite that was saved as channels is a colour picture: red, green, blue.

@@ -9,6 +9,8 @@ from rawtrace.match.model import Curve, Difference, Placement, Tone
 
 #: A share of clipped pixels from which it is told, 0 to 1.
 TELL_CLIPPED = 0.005
+#: Content under solid annotations from which it is told, px².
+TELL_COVERED_PX = 100
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 #: Placements closer than this to a right angle, a whole size or a whole frame are called so.
 _ANGLE_DEG, _SIZE, _FRAME = 0.1, 0.004, 0.02
@@ -49,6 +51,9 @@ def differences_words(unexplained: Sequence[Difference], annotations: Sequence[D
     """Say what geometry and curve leave, annotations apart."""
     kinds = _counted(annotations)
     beside = f" besides annotations ({kinds})" if annotations else ""
+    hidden = covered_px(annotations)
+    if hidden >= TELL_COVERED_PX:
+        beside += f", which cover {number(hidden)} px² where the original has something to show"
     if not unexplained:
         return f"no other difference above noise{beside}"
     count = len(unexplained)
@@ -57,6 +62,11 @@ def differences_words(unexplained: Sequence[Difference], annotations: Sequence[D
     places = ", ".join(_area(difference) for difference in unexplained[:6])
     more = f" and {count - 6} more" if count > 6 else ""
     return f"{words} {areas} not explained{beside}: {places}{more}"
+
+
+def covered_px(annotations: Sequence[Difference]) -> int:
+    """Return how much content lies under solid annotations, px²."""
+    return sum(one.covers_px for one in annotations)
 
 
 def percent(share: float) -> str:

@@ -268,7 +268,7 @@ def _write(
                     (offsets[4], 4, block.places),
                 ):
                     stream.seek(int(offset) + done * width)
-                    stream.write(np.ascontiguousarray(column[order]).data.cast("B"))
+                    stream.write(_bytes_of(column[order]))
                 done += len(order)
             starts = np.r_[0, np.cumsum(sizes)].astype("<u8")
             stream.seek(HEAD_BYTES)
@@ -324,8 +324,15 @@ def _file_digest(path: Path, points: int, divisions: int) -> bytes:
 def _column_digest(columns: Sequence[NDArray[Any]]) -> bytes:
     digest = hashlib.sha256()
     for column in columns:
-        digest.update(column.data.cast("B"))
+        digest.update(_bytes_of(column))
     return digest.digest()
+
+
+def _bytes_of(column: NDArray[Any]) -> Any:
+    """Return the bytes of a column without copying them; a column may be empty, which has no view of its own."""
+    import numpy as np
+
+    return np.ascontiguousarray(column).data.cast("B") if column.size else b""
 
 
 def _damaged(path: Path, how: str) -> PictureIndexError:

@@ -14,7 +14,7 @@ from tests.unit.match.comparison import pictures
 
 import rawtrace
 from rawtrace.errors import InputNotFoundError, UsageError
-from rawtrace.match.comparison.compare import CLASSES, compare, eight_bit
+from rawtrace.match.comparison.compare import CLASSES, COVERED, GEOMETRY_ONLY, LOCAL_CHANGE, compare, eight_bit
 from rawtrace.match.model import Tone
 
 SMALL = (90, 110)
@@ -152,3 +152,18 @@ def test_a_projection_is_found(tmp_path: Path) -> None:
 def test_missing_files_fail(tmp_path: Path) -> None:
     with pytest.raises(InputNotFoundError):
         rawtrace.compare(tmp_path / "a.tif", tmp_path / "b.png")
+
+
+def test_a_box_over_content_asks_for_a_look() -> None:
+    original = pictures.cells(160, 180)
+    published = original.copy()
+    published[40:90, 50:110] = 255
+    found = compare(original, published)
+    assert found.something_to_look_at
+    assert found.kind in {COVERED, LOCAL_CHANGE}
+
+
+def test_sixteen_bits_that_stay_sixteen_bits_are_unchanged() -> None:
+    original = pictures.cells(160, 180).astype(np.uint16) * 200
+    found = compare(original, original[20:140, 10:150].copy())
+    assert found.kind == GEOMETRY_ONLY

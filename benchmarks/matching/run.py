@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 #: What stands below it in the results is this program's; what stands above, the other benchmarks'.
 MARK = "<!-- matching -->"

@@ -6,13 +6,14 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rawtrace.cli import output
 from rawtrace.cli.groups import Group
-from rawtrace.cli.parameters import PATH
+from rawtrace.cli.parameters import PATH, seen_from_here
 from rawtrace.config import config_folder
 from rawtrace.errors import MissingExtraError, UsageError
 
@@ -74,7 +75,7 @@ def add(paths: tuple[Path, ...], *, location: str | None, jobs: int | None, thor
     """
     from rawtrace.sealing.beside import SealsBeside
 
-    with _opened(location, create=True) as opened:
+    with open_index(location, create=True) as opened:
         done = opened.add(
             paths,
             workers=jobs or os.cpu_count() or 1,
@@ -98,10 +99,10 @@ def add(paths: tuple[Path, ...], *, location: str | None, jobs: int | None, thor
         lines.append(f"sealed: {done.sealed}")
     if done.problems:
         lines.append(f"not read: {len(done.problems)}")
-        lines += [f"  {_shown(path)}: {problem}" for path, problem in done.problems]
+        lines += [f"  {seen_from_here(path)}: {problem}" for path, problem in done.problems]
     if done.seal_problems:
         lines.append(f"seals that are not kept: {len(done.seal_problems)}")
-        lines += [f"  {_shown(path)}: {problem}" for path, problem in done.seal_problems]
+        lines += [f"  {seen_from_here(path)}: {problem}" for path, problem in done.seal_problems]
     output.emit(value, as_json=as_json, text=_visible(lines))
     return EXIT_PROBLEMS if done.problems and not done.known else 0
 
@@ -137,7 +138,7 @@ def find(image: Path, *, location: str | None, limit: int, scheduler: str | None
 
             gallery = stack.enter_context(ShardedIndex(_place(location), scheduler=scheduler))
         else:
-            gallery = stack.enter_context(_opened(location))
+            gallery = stack.enter_context(open_index(location))
         looked = look_up(image, gallery, limit=limit, progress=output.progress())
     found = looked.matches
     value = {
@@ -164,7 +165,7 @@ def list_(*, location: str | None, problems: bool, as_json: bool) -> None:
       rawtrace index list --index deposit.index
       rawtrace index list --problems
     """
-    with _opened(location) as opened:
+    with open_index(location) as opened:
         found = [one for one in opened.sources() if not problems or one.problem]
         sealed = opened.seal_labels()
     value = {
@@ -178,7 +179,8 @@ def list_(*, location: str | None, problems: bool, as_json: bool) -> None:
         ],
     }  # fmt: skip
     lines = [
-        f"{_shown(one.path)}  {one.format or one.state}{f': {one.problem}' if one.problem else ''}" for one in found
+        f"{seen_from_here(one.path)}  {one.format or one.state}{f': {one.problem}' if one.problem else ''}"
+        for one in found
     ]
     output.emit(value, as_json=as_json, text=_visible(lines or ["no files"]))
 
@@ -194,7 +196,7 @@ def status(*, location: str | None, as_json: bool) -> None:
       rawtrace index status --index deposit.index
       rawtrace index status --json
     """
-    with _opened(location) as opened:
+    with open_index(location) as opened:
         opened.shelf.load()
         counts = opened.counts()
         segments, taken = len(opened.shelf.segments), opened.shelf.bytes
@@ -228,7 +230,7 @@ def remove(paths: tuple[Path, ...], *, location: str | None, as_json: bool) -> i
       rawtrace index remove deposit/retracted --index deposit.index
       rawtrace index remove plate.czi
     """
-    with _opened(location) as opened:
+    with open_index(location) as opened:
         gone = sum(opened.remove(path) for path in paths)
     value = {"schema": _SCHEMA.format("remove"), "removed": gone}
     output.emit(value, as_json=as_json, text=f"{_plural(gone, 'file')} removed")
@@ -252,7 +254,7 @@ def check(*, location: str | None, as_json: bool) -> int:
     """
     from rawtrace.match.index.checking import check as check_index
 
-    with _opened(location) as opened:
+    with open_index(location) as opened:
         found = check_index(opened, progress=output.progress())
     value = {
         "schema": _SCHEMA.format("check"),
@@ -268,14 +270,29 @@ def check(*, location: str | None, as_json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _opened(location: str | None, *, create: bool = False) -> Iterator[PictureIndex]:
+def open_index(location: str | None, *, create: bool = False) -> Iterator[PictureIndex]:
+    """Open the index that was named, or the default one.
+
+    Raises
+    ------
+    MissingExtraError, PictureIndexError, UsageError
+    """
+    with _pictures().PictureIndex.open(_place(location), create=create) as opened:
+        yield opened
+
+
+def is_index(place: str) -> bool:
+    """Tell an index from a folder of data."""
+    return "://" in place or (Path(place) / _pictures().DATABASE_FILE).is_file()
+
+
+def _pictures() -> ModuleType:
     try:
-        from rawtrace.match.index import PictureIndex
+        from rawtrace.match.index import pictures
     except ImportError as error:
         msg = "an index needs a database library, which is not installed"
         raise MissingExtraError(msg, hint="pip install 'rawtrace[match]'") from error
-    with PictureIndex.open(_place(location), create=create) as opened:
-        yield opened
+    return pictures
 
 
 def _place(location: str | None) -> str:
@@ -289,14 +306,7 @@ def _match_lines(match: Match) -> list[str]:
     from rawtrace.match import telling
 
     told = (telling.where_words(match.where), telling.evidence_words(match), telling.transform_words(match))
-    return [_shown(match.where.source), *(f"  {line}" for line in told)]
-
-
-def _shown(path: str) -> str:
-    """Return a path as seen from the current folder, where it is below that."""
-    here = Path.cwd()
-    given = Path(path)
-    return str(given.relative_to(here)) if given.is_relative_to(here) else path
+    return [seen_from_here(match.where.source), *(f"  {line}" for line in told)]
 
 
 def _visible(lines: Sequence[str]) -> str:

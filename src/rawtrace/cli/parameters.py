@@ -19,3 +19,9 @@ class _Path(click.Path):
 
 #: A path. Whether it can be read is found out by whoever reads it, and said in rawtrace's own words.
 PATH = _Path(path_type=Path, readable=False)
+
+
+def seen_from_here(path: str) -> str:
+    """Return a path as seen from the current folder, where it is below that."""
+    here, given = Path.cwd(), Path(path)
+    return str(given.relative_to(here)) if given.is_relative_to(here) else path

@@ -15,7 +15,7 @@ from rawtrace.cli.parameters import PATH
 from rawtrace.errors import InputNotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from rawtrace.match.model import Placement, Where
+    from rawtrace.match.model import Where
     from rawtrace.match.reuse.check import Reuse, Within
     from rawtrace.match.reuse.copymove import PixelBox
     from rawtrace.match.reuse.duplicates import Duplicate
@@ -117,6 +117,7 @@ def _files(paths: Sequence[Path]) -> tuple[list[Path], int]:
 
 def _text(found: Reuse) -> str:
     from rawtrace.match.reuse.copymove import Repeat
+    from rawtrace.match.telling import changed_words
     from rawtrace.render.clean import visible
 
     lines: list[str] = []
@@ -128,14 +129,14 @@ def _text(found: Reuse) -> str:
             said = f"{_at(move.target)} and {_at(move.source)} belong to a repeating structure"
         lines += [
             f"{_named(one.where)}: {said}",
-            f"  {_changed(move.placement)}; {move.inliers} points agree, correlation {move.correlation:.2f}, "
+            f"  {changed_words(move.placement)}; {move.inliers} points agree, correlation {move.correlation:.2f}, "
             f"of fine detail {move.detail:.2f}",
         ]
     for pair in found.between:
         both = f"{_named(pair.first, pair.first_panel)} and {_named(pair.second, pair.second_panel)}"
         lines += [
             f"{both}: {pair.relation.value}",
-            f"  {pair.explanation}; {_changed(pair.placement)}{', inverted' if pair.inverted else ''}; "
+            f"  {pair.explanation}; {changed_words(pair.placement, inverted=pair.inverted)}; "
             f"{pair.inliers} points agree, correlation {pair.correlation:.2f}",
         ]
     pictures = f"{found.pictures:,} {'picture' if found.pictures == 1 else 'pictures'}"
@@ -162,27 +163,6 @@ def _at(box: PixelBox) -> str:
     return f"{width} x {height} px at ({left}, {top})"
 
 
-def _changed(placement: Placement) -> str:
-    """Say how the one became the other."""
-    said = []
-    if placement.mirrored:
-        said.append("mirrored")
-    if abs(placement.rotation_deg) >= 0.5:
-        said.append(f"turned by {placement.rotation_deg:.0f}°")
-    if abs(placement.scale - 1) >= 0.02:
-        said.append(f"scaled by {placement.scale:.2f}")
-    return ", ".join(said) or "neither turned nor scaled"
-
-
-def _placement_value(placement: Placement) -> dict[str, Any]:
-    return {
-        "matrix": [list(row) for row in placement.matrix],
-        "mirrored": placement.mirrored,
-        "rotation_deg": round(placement.rotation_deg, 3),
-        "scale": round(placement.scale, 5),
-    }
-
-
 def _where_value(where: Where) -> dict[str, Any]:
     return {"path": where.source, "scene": where.scene, "channel": where.channel, "z": where.z, "t": where.t}
 
@@ -194,7 +174,7 @@ def _within_value(one: Within) -> dict[str, Any]:
         "relation": move.relation.value,
         "source": list(move.source),
         "target": list(move.target),
-        "placement": _placement_value(move.placement),
+        "placement": move.placement.to_dict(),
         "inliers": move.inliers,
         "correlation": round(move.correlation, 4),
         "detail": round(move.detail, 4),
@@ -208,7 +188,7 @@ def _between_value(pair: Duplicate) -> dict[str, Any]:
         "second": {**_where_value(pair.second), "panel": list(pair.second_panel) if pair.second_panel else None},
         "relation": pair.relation.value,
         "explanation": pair.explanation,
-        "placement": _placement_value(pair.placement),
+        "placement": pair.placement.to_dict(),
         "inverted": pair.inverted,
         "inliers": pair.inliers,
         "correlation": round(pair.correlation, 4),

@@ -12,8 +12,8 @@ import click
 
 from rawtrace.cli import output
 from rawtrace.cli.pages import refuse_existing, write_page
-from rawtrace.cli.parameters import PATH
-from rawtrace.errors import MissingExtraError, UsageError
+from rawtrace.cli.parameters import PATH, seen_from_here
+from rawtrace.errors import UsageError
 
 if TYPE_CHECKING:
     from rawtrace.match.index import PictureIndex
@@ -108,22 +108,17 @@ def _service(stack: contextlib.ExitStack, place: str, server_key: str, *, send_p
 @contextlib.contextmanager
 def gallery_at(place: str) -> Iterator[PictureIndex]:
     """Open an index, or make one of a folder of data for this run."""
-    try:
-        from rawtrace.match.index import PictureIndex
-        from rawtrace.match.index.pictures import DATABASE_FILE
-    except ImportError as error:
-        msg = "looking for content needs a database library, which is not installed"
-        raise MissingExtraError(msg, hint="pip install 'rawtrace[match]'") from error
-    folder = Path(place)
-    if "://" in place or (folder / DATABASE_FILE).is_file():
-        with PictureIndex.open(place) as opened:
+    from rawtrace.cli.index import is_index, open_index
+
+    if is_index(place):
+        with open_index(place) as opened:
             yield opened
         return
     with (
         tempfile.TemporaryDirectory(prefix="rawtrace-trace-") as temporary,
-        PictureIndex.open(Path(temporary), create=True) as made,
+        open_index(temporary, create=True) as made,
     ):
-        made.add([folder], progress=output.progress())
+        made.add([Path(place)], progress=output.progress())
         yield made
 
 
@@ -164,7 +159,7 @@ def _origin_lines(number: int, origin: Origin) -> list[str]:
 
     match, report = origin.match, origin.report
     lines = [
-        f"  by its content, {number}: {_short(match.where.source)}",
+        f"  by its content, {number}: {seen_from_here(match.where.source)}",
         f"    {where_words(match.where)}",
         f"    {evidence_words(match)}",
         f"    {transform_words(match)}",
@@ -180,8 +175,3 @@ def _origin_lines(number: int, origin: Origin) -> list[str]:
         who = report.seal.instrument.get("name", "") if report.seal is not None else ""
         lines.append(f"    its own seal: {report.verdict}{f', by {who}' if who else ''}")
     return lines
-
-
-def _short(path: str) -> str:
-    here, given = Path.cwd(), Path(path)
-    return str(given.relative_to(here)) if given.is_relative_to(here) else path

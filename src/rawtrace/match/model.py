@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 Box = tuple[float, float, float, float]
 Matrix = tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -60,6 +61,18 @@ class Placement:
         left, top = (min(corner[axis] for corner in corners) + 0.5 for axis in (0, 1))
         right, bottom = (max(corner[axis] for corner in corners) + 0.5 for axis in (0, 1))
         return left, top, right, bottom
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the placement as JSON types."""
+        return {
+            "matrix": [list(row) for row in self.matrix],
+            "original_size": list(self.original_size),
+            "published_size": list(self.published_size),
+            "mirrored": self.mirrored,
+            "scale": round(self.scale, 6),
+            "rotation_deg": round(self.rotation_deg, 4),
+            "crop_box": [round(edge, 3) for edge in self.crop_box],
+        }
 
 
 class Evidence(StrEnum):

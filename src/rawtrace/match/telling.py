@@ -51,6 +51,18 @@ def transform_words(match: Match) -> str:
     return words or "the whole picture, in its place"
 
 
+def changed_words(placement: Placement, *, inverted: bool = False) -> str:
+    """Say how one picture became another, in numbers: ``mirrored, turned by 90°, scaled by 0.50``."""
+    said = ["mirrored"] if placement.mirrored else []
+    if abs(placement.rotation_deg) >= 0.5:
+        said.append(f"turned by {placement.rotation_deg:.0f}°")
+    if abs(placement.scale - 1) >= 0.02:
+        said.append(f"scaled by {placement.scale:.2f}")
+    if inverted:
+        said.append("inverted")
+    return ", ".join(said) or "neither turned nor scaled"
+
+
 def match_value(match: Match) -> dict[str, Any]:
     """Return a match as JSON types."""
     where = match.where
@@ -67,19 +79,6 @@ def match_value(match: Match) -> dict[str, Any]:
         "correlation": round(match.correlation, 4),
         "inverted": match.inverted,
         "panel": None if match.panel is None else [round(edge, 2) for edge in match.panel],
-        "placement": None if match.placement is None else placement_value(match.placement),
+        "placement": None if match.placement is None else match.placement.to_dict(),
         "words": transform_words(match),
-    }
-
-
-def placement_value(placement: Placement) -> dict[str, Any]:
-    """Return a placement as JSON types."""
-    return {
-        "matrix": [list(row) for row in placement.matrix],
-        "original_size": list(placement.original_size),
-        "published_size": list(placement.published_size),
-        "mirrored": placement.mirrored,
-        "scale": round(placement.scale, 6),
-        "rotation_deg": round(placement.rotation_deg, 4),
-        "crop_box": [round(edge, 2) for edge in placement.crop_box],
     }

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from rawtrace.errors import Error
 from rawtrace.match import laidover
-from rawtrace.match.model import Placement, Relation, Where
+from rawtrace.match.model import Relation, Where
 from rawtrace.match.reuse.check import Reuse, Within
 from rawtrace.match.reuse.copymove import Repeat
 from rawtrace.match.reuse.duplicates import Duplicate
+from rawtrace.match.telling import changed_words
 from rawtrace.render import page, words
 
 if TYPE_CHECKING:
@@ -87,11 +88,11 @@ def _find(number: int, one: Within | Duplicate, *, asks: bool) -> _Find:
     if isinstance(one, Within):
         move = one.move
         title = "Repeats another area" if move.relation is Repeat.AREA else "Repeating structure"
-        files, placement = _named(one.where), move.placement
+        files, placement, inverted = _named(one.where), move.placement, False
         strength = f"{move.inliers} points agree; correlation {move.correlation:.2f}, of fine detail {move.detail:.2f}"
         facts: tuple[tuple[str, str], ...] = (("Area", f"{move.area_px:,} px²"),)
     else:
-        title, placement = words.sentence(one.relation.value), one.placement
+        title, placement, inverted = words.sentence(one.relation.value), one.placement, one.inverted
         files = f"{_named(one.first)} and {_named(one.second)}"
         strength = f"{one.inliers} points agree; correlation {one.correlation:.2f}"
         covered = f"{one.first_covered:.0%} of the one, {one.second_covered:.0%} of the other"
@@ -101,7 +102,7 @@ def _find(number: int, one: Within | Duplicate, *, asks: bool) -> _Find:
         asks=asks,
         title=title,
         files=files,
-        facts=(*facts, ("Changed", _changed(placement, inverted=not isinstance(one, Within) and one.inverted)),
+        facts=(*facts, ("Changed", words.sentence(changed_words(placement, inverted=inverted))),
                ("Strength", strength)),
         pictures=pictures,
         why_not=why_not,
@@ -162,14 +163,3 @@ def _named(where: Where) -> str:
     parts = [Path(where.source).name]
     places = (("scene", where.scene), ("channel", where.channel), ("z", where.z), ("t", where.t))
     return ", ".join(parts + [f"{name} {value}" for name, value in places if value])
-
-
-def _changed(placement: Placement, *, inverted: bool) -> str:
-    said = ["mirrored"] if placement.mirrored else []
-    if abs(placement.rotation_deg) >= 0.5:
-        said.append(f"turned by {placement.rotation_deg:.0f}°")
-    if abs(placement.scale - 1) >= 0.02:
-        said.append(f"scaled by {placement.scale:.2f}")
-    if inverted:
-        said.append("inverted")
-    return words.sentence(", ".join(said) or "neither turned nor scaled")

@@ -10,9 +10,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from rawtrace.errors import LimitError, MissingExtraError, PixelsError
+from rawtrace.errors import LimitError, PixelsError
 from rawtrace.image.backends.axes import leading
-from rawtrace.image.backends.files import check_promise
+from rawtrace.image.backends.files import absent, check_promise
 from rawtrace.image.collect import MAX_METADATA_BYTES, to_number
 from rawtrace.image.reader import MAX_PLANES, MAX_SCENES, PlaneIndex, Scene
 
@@ -42,8 +42,7 @@ class CziBackend:
         try:
             from pylibCZIrw import czi
         except ImportError as error:
-            msg = "CZI files need a package that is not installed"
-            raise MissingExtraError(msg, hint='pip install "rawtrace[czi]"') from error
+            raise absent("CZI", extra="czi") from error
 
         self._lock = Lock()
         self._file = czi.CziReader(str(path))

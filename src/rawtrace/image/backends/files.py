@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rawtrace.errors import LimitError, PixelsError, from_os_error
+from rawtrace.errors import LimitError, MissingExtraError, PixelsError, from_os_error
 from rawtrace.image.plainfile import open_plain
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ WORKERS = max(1, min(4, os.cpu_count() or 1))
 
 In = TypeVar("In")
 Out = TypeVar("Out")
+
+
+def absent(format: str, *, extra: str) -> MissingExtraError:
+    """Return the error that says which extra a format needs."""
+    return MissingExtraError(
+        f"{format} files need a package that is not installed", hint=f'pip install "rawtrace[{extra}]"'
+    )
 
 
 class SharedFile:

@@ -7,9 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.errors import MissingExtraError
 from rawtrace.image.backends.axes import Leading, leading
-from rawtrace.image.backends.files import check_promise
+from rawtrace.image.backends.files import absent, check_promise
 from rawtrace.image.quiet import quietly
 from rawtrace.image.reader import MAX_SCENES, PlaneIndex, Scene
 
@@ -31,8 +30,7 @@ class LifBackend:
         try:
             import liffile
         except ImportError as error:
-            msg = "LIF files need a package that is not installed"
-            raise MissingExtraError(msg, hint='pip install "rawtrace[formats]"') from error
+            raise absent("LIF", extra="formats") from error
 
         self._lock = Lock()
         with quietly():

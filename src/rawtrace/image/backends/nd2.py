@@ -7,9 +7,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from rawtrace.errors import MissingExtraError, PixelsError
+from rawtrace.errors import PixelsError
 from rawtrace.image.backends.axes import leading
-from rawtrace.image.backends.files import check_promise
+from rawtrace.image.backends.files import absent, check_promise
 from rawtrace.image.quiet import quietly
 from rawtrace.image.reader import PlaneIndex, Scene
 
@@ -31,8 +31,7 @@ class Nd2Backend:
         try:
             import nd2
         except ImportError as error:
-            msg = "ND2 files need a package that is not installed"
-            raise MissingExtraError(msg, hint='pip install "rawtrace[formats]"') from error
+            raise absent("ND2", extra="formats") from error
 
         self._lock = Lock()
         with quietly():

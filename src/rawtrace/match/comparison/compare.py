@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rawtrace.match.comparison import words
 from rawtrace.match.comparison.colour import Toned, main_curve, tone_colours
 from rawtrace.match.comparison.geometry import compose, prepare, sample, scaling
+from rawtrace.match.comparison.levels import eight_bit
 from rawtrace.match.comparison.registration import Registration, finite, register
 from rawtrace.match.comparison.residual import Residual, find_differences
 from rawtrace.match.model import Cause, Curve, Difference, Placement, Tone, Where
@@ -152,13 +153,7 @@ class Comparison:
             return found
         registration, placement = self.registration, self.registration.placement
         found["registration"] = {
-            "matrix": [list(row) for row in placement.matrix],
-            "original_size": list(placement.original_size),
-            "published_size": list(placement.published_size),
-            "crop_box": [round(value, 3) for value in placement.crop_box],
-            "scale": placement.scale,
-            "rotation_deg": placement.rotation_deg,
-            "mirrored": placement.mirrored,
+            **placement.to_dict(),
             "exact": registration.exact,
             "inliers": registration.inliers,
             "correlation": round(registration.correlation, 4),
@@ -239,32 +234,6 @@ def _in_same_units(toned: Toned, original: NDArray[Any], published: NDArray[Any]
     if curve.tone is not Tone.LINEAR or max(abs(curve.black), abs(curve.white - full)) > _UNITS * full:
         return toned
     return replace(toned, fits=(replace(fit, curve=replace(curve, tone=Tone.UNCHANGED)),))
-
-
-def eight_bit(published: NDArray[Any]) -> NDArray[Any]:
-    """Return a published picture as uint8, (Y, X) or (Y, X, 3)."""
-    import numpy as np
-
-    values = np.asarray(published)
-    if values.ndim == 3 and values.shape[-1] not in {3, 4}:
-        values = values[..., 0]
-    if values.ndim == 3:
-        values = values[..., :3]
-    if values.dtype == np.uint8:
-        return np.ascontiguousarray(values)
-    numbers = finite(values)
-    if values.dtype == bool:
-        return np.ascontiguousarray((numbers * 255).astype(np.uint8))
-    greatest = float(numbers.max()) if numbers.size else 0.0
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        # 12- and 14-bit pictures lie in 16-bit files.
-        full = next(float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if greatest <= 2**bits - 1)
-        return np.ascontiguousarray(np.rint(numbers * (255 / full)).astype(np.uint8))
-    least = float(numbers.min()) if numbers.size else 0.0
-    if least >= 0 and greatest <= 1 and values.dtype.kind == "f":
-        least, greatest = 0.0, 1.0
-    span = greatest - least if greatest > least else 1.0
-    return np.ascontiguousarray(np.rint((numbers - least) / span * 255).astype(np.uint8))
 
 
 def _rest(toned: Toned, registration: Registration, shown: NDArray[Any]) -> Residual:

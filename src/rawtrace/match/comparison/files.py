@@ -11,8 +11,9 @@ from rawtrace.errors import InputNotFoundError, PixelsError, UsageError
 from rawtrace.image.reader import Image, PlaneIndex, Scene, open_image
 from rawtrace.image.views import View, scene_views, views_of_each
 from rawtrace.match.comparison import starts
-from rawtrace.match.comparison.compare import Comparison, compare, eight_bit
+from rawtrace.match.comparison.compare import Comparison, compare
 from rawtrace.match.comparison.geometry import compose, placement_of, scaling
+from rawtrace.match.comparison.levels import eight_bit
 from rawtrace.match.comparison.refine import glance
 from rawtrace.match.comparison.registration import MIN_EDGE, luminance
 from rawtrace.match.model import Placement, Where

@@ -14,7 +14,8 @@ from tests.unit.match.comparison import pictures
 
 import rawtrace
 from rawtrace.errors import InputNotFoundError, UsageError
-from rawtrace.match.comparison.compare import CLASSES, COVERED, GEOMETRY_ONLY, LOCAL_CHANGE, compare, eight_bit
+from rawtrace.match.comparison.compare import CLASSES, COVERED, GEOMETRY_ONLY, LOCAL_CHANGE, compare
+from rawtrace.match.comparison.levels import eight_bit
 from rawtrace.match.model import Tone
 
 SMALL = (90, 110)
